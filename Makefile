@@ -1,0 +1,33 @@
+# Everything runs in .venv, which the first command makes.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint bench conformance clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,dev]'
+	@touch $(READY)
+
+demo: $(READY)  ## scaffold, prove and break a project through a real MCP client
+	$(BIN)/dlcoder demo
+
+test: $(READY)  ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## ruff and the type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## every benchmark, each a ratio measured in one run
+	for bench in benchmarks/*.py; do $(BIN)/python $$bench || exit 1; done
+
+conformance: $(READY)  ## the official MCP suites, the inspector's lint and the TypeScript client
+	$(BIN)/python tests/conformance/run.py
+
+clean:
+	rm -rf $(VENV) node_modules

@@ -1,0 +1,1 @@
+"""Logs become events, events become evidence, evidence ranks causes."""

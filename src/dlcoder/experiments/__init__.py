@@ -1,0 +1,1 @@
+"""Plans, run records, result tables and plots."""

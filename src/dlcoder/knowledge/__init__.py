@@ -1,0 +1,1 @@
+"""Failure causes, checks, checklists and priors: data files and their typed loader."""

@@ -1,0 +1,1 @@
+"""Static checks of training code, and their fixes."""
