@@ -1,0 +1,102 @@
+"""Images on disk, one folder a class.
+
+    root/cat/001.jpg
+    root/dog/whatever/002.png
+
+Shapes: image (3, S, S), float32, normalized with the mean and standard deviation of
+ImageNet, which suit natural photographs.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"}
+MEAN = torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)
+STD = torch.tensor([0.229, 0.224, 0.225]).reshape(3, 1, 1)
+
+
+class ImageFolder(Dataset[tuple[Tensor, int]]):
+    """The images below `root`, labeled by the folder that holds them.
+
+    Args:
+        root: A folder with one sub-folder for each class.
+        image_size: Height and width of the result in pixels, S. The shorter side is
+            scaled to it and the middle is cut out.
+        classes: The names of the classes, by label; the sub-folders' names in order
+            by default. Give the training set's to every other split: a split may lack
+            a class, and labels must not shift.
+
+    Raises:
+        FileNotFoundError: `root` is no folder or holds no images.
+        ValueError: A sub-folder is none of `classes`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        image_size: int,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        self.root = Path(root)
+        self.image_size = image_size
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"{self.root} is not a folder.")
+        found = sorted(entry.name for entry in self.root.iterdir() if entry.is_dir())
+        self.classes = list(classes or found)
+        if unknown := sorted(set(found) - set(self.classes)):
+            raise ValueError(
+                f"{self.root} has folders that are none of the {len(self.classes)} "
+                f"classes: {', '.join(unknown[:5])}."
+            )
+        self.samples = [
+            (path, label)
+            for label, name in enumerate(self.classes)
+            for path in sorted((self.root / name).rglob("*"))
+            if path.suffix.lower() in SUFFIXES
+        ]
+        if not self.samples:
+            raise FileNotFoundError(f"{self.root} holds no images in class folders.")
+
+    def fingerprint(self) -> str:
+        """A hash over the names and sizes of all files: changes when the data does."""
+        digest = hashlib.sha256()
+        for path, _ in self.samples:
+            name = path.relative_to(self.root).as_posix()
+            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+        return f"sha256:{digest.hexdigest()}"
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        path, label = self.samples[index]
+        return (_read_image(path, self.image_size) - MEAN) / STD, label
+
+
+def _read_image(path: Path, size: int) -> Tensor:
+    """Return the middle square of an image, (3, size, size), in [0, 1].
+
+    Raises:
+        RuntimeError: The file cannot be decoded. Its path is named: skipping it in
+            silence would hide damaged data.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise ImportError("Reading images needs Pillow: pip install pillow.") from error
+    try:
+        with Image.open(path) as file:
+            # Phones store the rotation beside the pixels.
+            upright = ImageOps.exif_transpose(file).convert("RGB")
+        square = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
+    except OSError as error:
+        raise RuntimeError(f"{path} cannot be read as an image: {error}") from error
+    pixels = torch.from_numpy(np.array(square, dtype=np.uint8))
+    return pixels.permute(2, 0, 1).float() / 255

@@ -1,0 +1,162 @@
+"""One optimizer update, from a window of micro-batches on every rank.
+
+The gradient is that of the mean loss over all samples of the window,
+
+    g = 1 / N  sum over ranks, micro-batches, samples of  d loss / d weights,
+
+with N their true number. Accumulation and data parallelism thus change the speed, not
+the mathematics, and the smaller window at the end of an epoch weighs what it should.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.optim import Optimizer
+
+from dlcoder.templates.components.engine.ema import Ema
+from dlcoder.templates.components.engine.schedule import WarmupCosine
+from dlcoder.templates.components.utils.distributed import (
+    World,
+    gradient_sync,
+    sum_over_ranks,
+    unwrap,
+)
+
+Batch = tuple[Tensor, ...]
+
+
+class Objective(Protocol):
+    """What is minimized."""
+
+    def count(self, batch: Batch, /) -> int:
+        """The number of samples in a batch."""
+
+    def __call__(self, model: nn.Module, batch: Batch, /) -> dict[str, Tensor]:
+        """Return sums over samples: `loss_*` to minimize, `metric_*` to watch."""
+
+
+class NonFiniteError(RuntimeError):
+    """The loss or the gradient is not finite. The weights are still those before."""
+
+
+class TrainStep:
+    """The update of a model, called once for each window.
+
+    Args:
+        model: The model, wrapped for data parallelism where there are several ranks.
+        objective: What is minimized.
+        optimizer: Takes the step.
+        schedule: Sets the learning rate.
+        world: This process's place among all.
+        max_grad_norm: The norm that the gradient is clipped to.
+        amp_dtype: What autocast computes matrix products and convolutions in.
+        scaler: Scales the loss, so that small gradients do not vanish in float16.
+        ema: Follows the weights.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        optimizer: Optimizer,
+        schedule: WarmupCosine,
+        world: World,
+        *,
+        max_grad_norm: float,
+        amp_dtype: torch.dtype | None = None,
+        scaler: GradScaler | None = None,
+        ema: Ema | None = None,
+    ) -> None:
+        self.model = model
+        self.objective = objective
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.world = world
+        self.max_grad_norm = max_grad_norm
+        self.amp_dtype = amp_dtype
+        self.scaler = scaler
+        self.ema = ema
+
+    def __call__(self, window: Sequence[Batch]) -> dict[str, float]:
+        """Update the weights once.
+
+        Returns:
+            `loss_*` and `metric_*`, means over the samples of all ranks; `lr`, the rate
+            that was used; `grad_norm`, before clipping.
+
+        Raises:
+            NonFiniteError: Before the update, on all ranks alike.
+        """
+        lr = self.schedule.lr
+        means = self._accumulate_gradients(window)
+        if self.scaler is not None:
+            # Clipping must see the true gradients, not those of the scaled loss.
+            self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+
+        # Here the host waits for the device, once a step.
+        record = {name: float(mean) for name, mean in means.items()}
+        record |= {"lr": lr, "grad_norm": float(norm)}
+        self._refuse_non_finite(record)
+
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.scaler is not None and not math.isfinite(record["grad_norm"]):
+            # The scaler has skipped an overflow: there was no update to follow.
+            return record
+        self.schedule.step()
+        if self.ema is not None:
+            self.ema.update(unwrap(self.model))
+        return record
+
+    def _accumulate_gradients(self, window: Sequence[Batch]) -> dict[str, Tensor]:
+        """Run forward and backward over the window; return means over all ranks."""
+        device = self.world.device
+        # Counted before the first backward pass: every gradient is divided by it.
+        count = sum(self.objective.count(batch) for batch in window)
+        samples = sum_over_ranks(torch.tensor(float(count), device=device))
+        totals: dict[str, Tensor] = {}
+        for number, batch in enumerate(window, start=1):
+            # Gradients travel between ranks once a window, with the last micro-batch.
+            with gradient_sync(self.model, enabled=number == len(window)):
+                sums = self._forward(batch)
+                # Data parallelism averages over ranks; times their number, it sums.
+                loss = sums["loss_total"] * (self.world.size / samples)
+                if self.scaler is not None:
+                    loss = self.scaler.scale(loss)
+                loss.backward()
+            for name, value in sums.items():
+                totals[name] = totals.get(name, 0) + value.detach().double()
+        means = sum_over_ranks(torch.stack(list(totals.values()))) / samples
+        return dict(zip(totals, means, strict=True))
+
+    def _forward(self, batch: Batch) -> dict[str, Tensor]:
+        device = self.world.device
+        batch = tuple(tensor.to(device, non_blocking=True) for tensor in batch)
+        with torch.autocast(
+            device.type, dtype=self.amp_dtype, enabled=self.amp_dtype is not None
+        ):
+            sums = self.objective(self.model, batch)
+        losses = [value for name, value in sums.items() if name.startswith("loss_")]
+        return {"loss_total": torch.stack(losses).sum(), **sums}
+
+    def _refuse_non_finite(self, record: dict[str, float]) -> None:
+        # Loss and norm hold the sums over all ranks already, so all ranks see the same
+        # values: they stop together, and none is left waiting for another.
+        watched = ["loss_total"]
+        if self.scaler is None or self.scaler.get_scale() < 1:
+            watched.append("grad_norm")
+        for name in watched:
+            if not math.isfinite(record[name]):
+                raise NonFiniteError(
+                    f"{name} is {record[name]}; the update was not made. Lower the "
+                    "learning rate, lengthen its warm-up, or look at the samples."
+                )

@@ -1,0 +1,140 @@
+"""The training loop: epochs of windows, each one logged and at times saved."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from dlcoder.templates.components.datasets.loader import windows
+from dlcoder.templates.components.datasets.sampler import ResumableBatchSampler
+from dlcoder.templates.components.engine.checkpoint import Checkpointer
+from dlcoder.templates.components.engine.train_step import TrainStep
+from dlcoder.templates.components.utils.distributed import World, on_any_rank
+from dlcoder.templates.components.utils.jsonl import JsonlLog
+from dlcoder.templates.components.utils.memory import peak_memory_mb
+from dlcoder.templates.components.utils.progress import ProgressLine
+from dlcoder.templates.components.utils.stop_signal import StopSignal
+
+
+@dataclass
+class Position:
+    """How far a run is: what comes next, and the best so far.
+
+    Attributes:
+        step: Windows done in the whole run.
+        epoch: The present epoch, from 0.
+        batch: Micro-batches done in it, on each rank.
+        best: The best value of the metric that checkpoints are chosen by.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    best: float | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the fields."""
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of `state_dict`."""
+        self.__dict__.update(state)
+
+
+@dataclass(kw_only=True)
+class Trainer:
+    """A run, from its present position to its last epoch.
+
+    Attributes:
+        step: Updates the model from one window.
+        evaluate: Returns `loss_*` and `metric_*` over the validation set.
+        loader: Yields the micro-batches that `sampler` chooses.
+        sampler: The order of the samples, from any position.
+        position: How far the run is.
+        checkpointer: Saves everything that has a state.
+        log: One record for each step.
+        eval_log: One record for each evaluation.
+        stop: Whether somebody wants the run to end.
+        world: This process's place among all.
+        epochs: Epochs in the whole run.
+        accumulate: Micro-batches in a window.
+        save_every: Steps between checkpoints within an epoch.
+        metric: The metric that the best checkpoint is chosen by; more is better.
+    """
+
+    step: TrainStep
+    evaluate: Callable[[], dict[str, float]]
+    loader: DataLoader[tuple[Tensor, ...]]
+    sampler: ResumableBatchSampler
+    position: Position
+    checkpointer: Checkpointer
+    log: JsonlLog
+    eval_log: JsonlLog
+    stop: StopSignal
+    world: World
+    epochs: int
+    accumulate: int
+    save_every: int
+    metric: str
+    progress: ProgressLine = field(default_factory=ProgressLine)
+
+    def fit(self) -> bool:
+        """Train to the end; False if a signal ended the run before, after saving."""
+        # What a killed run logged beyond its last checkpoint happens again now.
+        self.log.rewind(lambda record: record["step"] <= self.position.step)
+        self.eval_log.rewind(lambda record: record["epoch"] < self.position.epoch)
+        while self.position.epoch < self.epochs:
+            if not self._train_epoch():
+                return False
+            self._finish_epoch()
+        return True
+
+    def _train_epoch(self) -> bool:
+        position = self.position
+        self.sampler.seek(position.epoch, position.batch)
+        started = time.perf_counter()
+        for window in windows(self.loader, self.accumulate):
+            time_data = time.perf_counter() - started
+            record = self.step(window)
+            position.step += 1
+            position.batch += len(window)
+            time_iter = time.perf_counter() - started
+            self._log_step(record, time_data, time_iter)
+            if on_any_rank(self.stop.requested, self.world):
+                self.checkpointer.save("last.pt")
+                return False
+            if position.step % self.save_every == 0:
+                self.checkpointer.save("last.pt")
+            started = time.perf_counter()
+        return True
+
+    def _log_step(
+        self, record: dict[str, float], time_data: float, time_iter: float
+    ) -> None:
+        record = {
+            "step": self.position.step,
+            "epoch": self.position.epoch,
+            **record,
+            "time_data": round(time_data, 6),
+            "time_iter": round(time_iter, 6),
+            "max_mem": peak_memory_mb(self.world.device),
+        }
+        self.log.write(record)
+        self.progress.show(record)
+
+    def _finish_epoch(self) -> None:
+        position = self.position
+        metrics = self.evaluate()
+        record = {"step": position.step, "epoch": position.epoch, **metrics}
+        self.eval_log.write(record)
+        self.progress.finish(record)
+        value = metrics[f"metric_{self.metric}"]
+        improved = position.best is None or value > position.best
+        if improved:
+            position.best = value
+        position.epoch += 1
+        position.batch = 0
+        self.checkpointer.save(*(["best.pt"] if improved else []), "last.pt")

@@ -1,0 +1,86 @@
+"""The folder of a run, and the record of what ran in it."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+ENVIRONMENT = ("CUDA_", "CUBLAS_", "NCCL_", "TORCH", "OMP_", "MKL_", "SLURM_JOB_ID")
+"""Beginnings of the variables that a run may depend on, and that hold no secrets."""
+
+
+def new_run_folder(parent: Path, name: str) -> Path:
+    """Make a folder of its own for a run, even if two start in the same second."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for attempt in range(1000):
+        suffix = f"-{attempt}" if attempt else ""
+        folder = parent / f"{stamp}-{name}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise FileExistsError(f"{parent} has too many runs of the same second.")
+
+
+def record_run(
+    folder: Path, *, settings: Mapping[str, Any], data: Mapping[str, str], seed: int
+) -> None:
+    """Write down what is needed to repeat the run.
+
+    `config.yaml` holds all settings, defaults included; `run.json` the command, the
+    commit, versions and environment; `git.diff` what was not committed. Each later
+    start of the same run adds a `run-2.json`, and so on.
+    """
+    (folder / "config.yaml").write_text(
+        yaml.safe_dump(dict(settings), sort_keys=False), encoding="utf-8"
+    )
+    (folder / "git.diff").write_text(_git("diff", "HEAD"), encoding="utf-8")
+    record = {
+        "command": [sys.executable, *sys.argv],
+        "seed": seed,
+        "git": {
+            "commit": _git("rev-parse", "HEAD").strip() or None,
+            "changed": bool(_git("status", "--porcelain")),
+        },
+        "data": dict(data),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "gpus": [
+            torch.cuda.get_device_name(index)
+            for index in range(torch.cuda.device_count())
+        ],
+        "cuda": torch.version.cuda,
+        "packages": dict(
+            sorted((d.name, d.version) for d in metadata.distributions() if d.name)
+        ),
+        "environment": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith(ENVIRONMENT)
+        },
+    }
+    number = 1 + len(list(folder.glob("run*.json")))
+    name = "run.json" if number == 1 else f"run-{number}.json"
+    (folder / name).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _git(*arguments: str) -> str:
+    """Run git; what is no repository, or has no git, gives an empty answer."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""

@@ -1,0 +1,1 @@
+"""Tests that travel with the components into the projects that use them."""
