@@ -1,0 +1,76 @@
+"""Adversarial losses: hinge, non-saturating, and Wasserstein with gradient penalty.
+
+    hinge           D: relu(1 - D(x)) + relu(1 + D(G(z)))    G: -D(G(z))
+    non_saturating  D: softplus(-D(x)) + softplus(D(G(z)))   G: softplus(-D(G(z)))
+    wasserstein     D: D(G(z)) - D(x)  (+ penalty)           G: -D(G(z))
+
+All are means over the scores. Detach the images for the discriminator's step, not for
+the generator's. A Wasserstein critic needs `gradient_penalty` and no batch norm.
+
+Papers: Lim and Ye, 2017, https://arxiv.org/abs/1705.02894; Goodfellow et al., 2014,
+https://arxiv.org/abs/1406.2661; Gulrajani et al., 2017, https://arxiv.org/abs/1704.00028
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class GANLoss(nn.Module):
+    """Losses of the two players.
+
+    Args:
+        kind: Which game is played.
+    """
+
+    def __init__(
+        self, kind: Literal["hinge", "non_saturating", "wasserstein"] = "hinge"
+    ) -> None:
+        super().__init__()
+        if kind not in ("hinge", "non_saturating", "wasserstein"):
+            raise ValueError(f"unknown kind {kind!r}")
+        self.kind = kind
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the discriminator's scalar loss.
+
+        Args:
+            real: Scores of real samples, any shape.
+            fake: Scores of generated, detached samples, any shape.
+        """
+        real, fake = real.float(), fake.float()
+        if self.kind == "hinge":
+            return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+        if self.kind == "non_saturating":
+            return F.softplus(-real).mean() + F.softplus(fake).mean()
+        return fake.mean() - real.mean()
+
+    def forward(self, fake: Tensor) -> Tensor:
+        """Return the generator's scalar loss for the scores of its samples."""
+        fake = fake.float()
+        if self.kind == "non_saturating":
+            return F.softplus(-fake).mean()
+        return -fake.mean()
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor
+) -> Tensor:
+    """Return the mean of (|grad of the critic between real and fake| - 1)^2.
+
+    Args:
+        critic: Maps samples `(B, ...)` to scores; weigh its penalty by about 10.
+        real: Real samples `(B, ...)`.
+        fake: Generated samples `(B, ...)`.
+    """
+    # One point a sample, on the line between a real and a generated one.
+    mix = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
+    points = torch.lerp(real.detach().float(), fake.detach().float(), mix)
+    points.requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    # The norm has no slope at 0.
+    norm = (gradient.flatten(1).square().sum(dim=1) + 1e-12).sqrt()
+    return (norm - 1).square().mean()

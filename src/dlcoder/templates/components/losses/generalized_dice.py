@@ -1,0 +1,57 @@
+"""Generalized Dice loss: one Dice over all classes, rare ones weighed up.
+
+    L = mean over images of  1 - 2 sum_c w_c sum(p t) / sum_c w_c (sum(p) + sum(t))
+    w_c = 1 / sum(t)^2
+
+Rare classes count as much as common ones. Absent classes would have an infinite weight:
+as in the authors' code, they get the largest finite weight of the image, so that
+predicting them costs. Very unbalanced images make the gradient jump; add cross entropy.
+
+Paper: Sudre et al., 2017, https://arxiv.org/abs/1707.03237
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class GeneralizedDiceLoss(nn.Module):
+    """Generalized Dice, per image.
+
+    Args:
+        ignore_index: Target value of pixels that take no part.
+    """
+
+    def __init__(self, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the scalar loss in [0, 1], in float32 or wider.
+
+        Args:
+            logits: Class scores `(B, C, H, W)`.
+            target: Class indices `(B, H, W)`, int64.
+
+        Raises:
+            RuntimeError: A target is neither a class nor `ignore_index`.
+        """
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        valid = (target != self.ignore_index).flatten(1)
+        index = target.flatten(1).where(valid, 0)
+        probs = logits.softmax(dim=1).flatten(2) * valid.unsqueeze(1)
+        hits = probs.gather(1, index.unsqueeze(1)).squeeze(1)
+
+        zeros = probs.new_zeros(probs.shape[:2])
+        intersection = zeros.scatter_add(1, index, hits)
+        truth = zeros.scatter_add(1, index, valid.to(probs.dtype))
+        weight = torch.where(truth > 0, truth.clamp_min(1) ** -2, 0)
+        weight = torch.where(truth > 0, weight, weight.amax(dim=1, keepdim=True))
+
+        eps = torch.finfo(probs.dtype).tiny
+        score = (
+            2
+            * (weight * intersection).sum(1)
+            / (weight * (probs.sum(2) + truth)).sum(1).clamp_min(eps)
+        )
+        scored = valid.any(dim=1)
+        return ((1 - score) * scored).sum() / scored.sum().clamp_min(1)
