@@ -153,13 +153,13 @@ def dice_ce_reference(logits, target):
 
 SEGMENTATION = {
     "focal": (
-        focal.FocalLoss(2.0, torch.tensor([0.5, 1.0, 2.0, 1.5]), IGNORE),
+        focal.FocalLoss(alpha=torch.tensor([0.5, 1.0, 2.0, 1.5]), ignore_index=IGNORE),
         focal_reference,
     ),
     "dice": (dice.DiceLoss(), dice_reference),
-    "tversky": (tversky.TverskyLoss(0.3, 0.7, gamma=1.5), tversky_reference),
+    "tversky": (tversky.TverskyLoss(gamma=1.5), tversky_reference),
     "generalized_dice": (generalized_dice.GeneralizedDiceLoss(), generalized_dice_reference),
-    "ohem_cross_entropy": (ohem_cross_entropy.OhemCrossEntropyLoss(0.3, 0.5), ohem_reference),
+    "ohem_cross_entropy": (ohem_cross_entropy.OhemCrossEntropyLoss(threshold=0.3, min_kept=0.5), ohem_reference),
     "lovasz_softmax": (lovasz_softmax.LovaszSoftmaxLoss(), lovasz_reference),
     "region_consensus": (region_consensus.RegionConsensusLoss(4), region_reference),
     "boundary": (boundary_loss, boundary_reference),
@@ -253,13 +253,13 @@ def test_dice_over_a_large_background_does_not_overflow_in_half_precision():
 def test_focal_loss_without_focus_is_cross_entropy():
     logits, target = randn(2, 4, 8, 8), mask()
     expected = F.cross_entropy(logits, target, ignore_index=IGNORE)
-    torch.testing.assert_close(focal.FocalLoss(0.0, ignore_index=IGNORE)(logits, target), expected)
+    torch.testing.assert_close(focal.FocalLoss(gamma=0.0, ignore_index=IGNORE)(logits, target), expected)
 
 
 def test_focal_loss_below_gamma_one_has_a_finite_gradient_at_saturation():
     for loss, target in (
-        (focal.FocalLoss(0.5), labels(4, 2, 8, 8)),
-        (sigmoid_focal.SigmoidFocalLoss(0.5), labels(2, 2, 4, 8, 8)),
+        (focal.FocalLoss(gamma=0.5), labels(4, 2, 8, 8)),
+        (sigmoid_focal.SigmoidFocalLoss(gamma=0.5), labels(2, 2, 4, 8, 8)),
     ):
         _, (gradient,) = value_and_gradient(loss, 100 * randn(2, 4, 8, 8), target)
         assert gradient.isfinite().all()
@@ -334,14 +334,14 @@ kinds = pytest.mark.parametrize("kind", ["iou", "giou", "diou", "ciou"])
 
 @kinds
 def test_a_box_loss_equals_its_formula(kind):
-    assert_same(box_iou.BoxIoULoss(kind), box_reference(kind), boxes(9, 0), boxes(9, 0) + randn(9, 4, seed=9) / 3)
+    assert_same(box_iou.BoxIoULoss(kind=kind), box_reference(kind), boxes(9, 0), boxes(9, 0) + randn(9, 4, seed=9) / 3)
 
 
 @kinds
 def test_boxes_without_area_are_finite(kind):
     degenerate = torch.tensor([[1.0, 1, 1, 1], [1, 1, 3, 1], [0, 0, 2, 2]])
     target = torch.tensor([[1.0, 1, 1, 1], [0, 0, 2, 2], [0, 0, 2, 2]])
-    value, gradients = value_and_gradient(box_iou.BoxIoULoss(kind), degenerate, target)
+    value, gradients = value_and_gradient(box_iou.BoxIoULoss(kind=kind), degenerate, target)
     assert value.isfinite()
     assert all(g.isfinite().all() for g in gradients)
 
@@ -349,14 +349,14 @@ def test_boxes_without_area_are_finite(kind):
 @kinds
 def test_no_boxes_give_zero_and_keep_the_graph(kind):
     empty = torch.zeros(0, 4, requires_grad=True)
-    loss = box_iou.BoxIoULoss(kind)(empty, torch.zeros(0, 4))
+    loss = box_iou.BoxIoULoss(kind=kind)(empty, torch.zeros(0, 4))
     loss.backward()
     assert loss == 0
 
 
 @kinds
 def test_identical_boxes_cost_nothing(kind):
-    assert box_iou.BoxIoULoss(kind)(boxes(5, 0), boxes(5, 0)).abs() < 1e-12
+    assert box_iou.BoxIoULoss(kind=kind)(boxes(5, 0), boxes(5, 0)).abs() < 1e-12
 
 
 # Images
@@ -397,7 +397,7 @@ def test_ssim_refuses_images_smaller_than_its_window():
 
 def test_charbonnier_equals_its_formula():
     assert_same(
-        charbonnier.CharbonnierLoss(0.1),
+        charbonnier.CharbonnierLoss(eps=0.1),
         lambda x, y: ((x - y) ** 2 + 0.01).sqrt().mean(),
         randn(3, 4),
         randn(3, 4, seed=7),
@@ -457,9 +457,9 @@ def barlow_reference(x, y):
 
 CLASSES = torch.tensor([0, 0, 1, 1, 1, 2])
 EMBEDDINGS = {
-    "nt_xent": (nt_xent.NTXentLoss(0.5), nt_xent_reference, 2),
+    "nt_xent": (nt_xent.NTXentLoss(temperature=0.5), nt_xent_reference, 2),
     "info_nce": (
-        info_nce.InfoNCELoss(0.5),
+        info_nce.InfoNCELoss(temperature=0.5),
         lambda a, b: (
             (
                 F.cross_entropy(F.normalize(a) @ F.normalize(b).T / 0.5, torch.arange(6))
@@ -470,7 +470,7 @@ EMBEDDINGS = {
         2,
     ),
     "supervised_contrastive": (
-        lambda x: supervised_contrastive.SupervisedContrastiveLoss(0.5)(x, CLASSES),
+        lambda x: supervised_contrastive.SupervisedContrastiveLoss(temperature=0.5)(x, CLASSES),
         supcon_reference,
         1,
     ),
@@ -566,7 +566,9 @@ def test_mae_loss_sees_masked_patches_only_and_survives_a_constant_patch():
             total = total + ((prediction[b, n] - patch) ** 2).mean()
         return total / masked.sum()
 
-    assert_same(lambda p: mae_reconstruction.MAEReconstructionLoss(4)(p, images, masked), reference, prediction)
+    assert_same(
+        lambda p: mae_reconstruction.MAEReconstructionLoss(patch_size=4)(p, images, masked), reference, prediction
+    )
 
 
 # Distillation, generative, language
@@ -578,7 +580,7 @@ def test_distillation_is_the_mean_divergence_over_positions():
         p, q = (teacher / 4).softmax(-1), (student / 4).softmax(-1)
         return 16 * (p * (p / q).log()).sum(-1).mean()
 
-    loss = distillation.DistillationLoss(4.0)
+    loss = distillation.DistillationLoss()
     assert_same(lambda s: loss(s, randn(2, 3, 5, seed=8)), reference, randn(2, 3, 5))
 
 
@@ -608,7 +610,7 @@ def test_the_vae_bound_weighs_reconstruction_by_the_size_of_the_image():
 
 def test_gan_losses_equal_their_formulas():
     real, fake = randn(7), randn(7, seed=2)
-    hinge, saturating, wasserstein = (gan.GANLoss(k) for k in ("hinge", "non_saturating", "wasserstein"))
+    hinge, saturating, wasserstein = (gan.GANLoss(kind=k) for k in ("hinge", "non_saturating", "wasserstein"))
     r, f = real.float(), fake.float()
     torch.testing.assert_close(
         hinge.discriminator(real, fake), (1 - r).clamp(min=0).mean() + (1 + f).clamp(min=0).mean()
@@ -632,7 +634,7 @@ def test_the_gradient_penalty_of_a_linear_critic_is_known():
 @pytest.mark.parametrize("prediction", ["epsilon", "v", "x0"])
 def test_all_diffusion_targets_weigh_the_same_error_of_x0_alike(prediction):
     alpha_bar = torch.linspace(0.99, 0.0, 50)
-    loss = diffusion.DiffusionLoss(alpha_bar, prediction, snr_gamma=5.0)
+    loss = diffusion.DiffusionLoss(alpha_bar, prediction=prediction, snr_gamma=5.0)
     clean, noise = randn(50, 3, 4).float(), randn(50, 3, 4, seed=1).float()
     step = torch.arange(50)
     signal, sigma = alpha_bar.sqrt()[:, None, None], (1 - alpha_bar).sqrt()[:, None, None]
@@ -648,7 +650,7 @@ def test_all_diffusion_targets_weigh_the_same_error_of_x0_alike(prediction):
 
 
 def test_unweighted_epsilon_loss_is_the_mean_squared_error():
-    loss = diffusion.DiffusionLoss(torch.linspace(0.99, 0.01, 10), "epsilon", snr_gamma=None)
+    loss = diffusion.DiffusionLoss(torch.linspace(0.99, 0.01, 10), snr_gamma=None)
     prediction, noise = randn(4, 3).float(), randn(4, 3, seed=1).float()
     torch.testing.assert_close(loss(prediction, noise, noise, torch.arange(4)), F.mse_loss(prediction, noise))
 
@@ -664,7 +666,7 @@ def test_the_chunked_next_token_loss_equals_the_whole(chunk):
         z = logits.logsumexp(1)[valid].square().mean()
         return F.cross_entropy(logits, target.flatten()) + 0.1 * z
 
-    loss = next_token.NextTokenLoss(chunk, z_loss=0.1)
+    loss = next_token.NextTokenLoss(chunk=chunk, z_loss=0.1)
     assert_same(lambda h, w: loss(h, w, target), reference, randn(2, 9, 6), randn(11, 6, seed=3))
 
 
@@ -682,7 +684,7 @@ def test_dpo_starts_at_ln_2_and_equals_its_formula():
         p = torch.sigmoid(0.5 * ((chosen - c) - (rejected - d)))
         return -(0.9 * p.log() + 0.1 * (1 - p).log()).mean()
 
-    assert_same(lambda x, y: dpo.DPOLoss(0.5, 0.1)(x, y, c, d), reference, a, b)
+    assert_same(lambda x, y: dpo.DPOLoss(beta=0.5, label_smoothing=0.1)(x, y, c, d), reference, a, b)
 
 
 def test_sequence_log_probs_leave_out_the_prompt():

@@ -31,6 +31,7 @@ class ArcFaceLoss(nn.Module):
         self,
         embedding_dim: int,
         num_classes: int,
+        *,
         scale: float = 64.0,
         margin: float = 0.5,
     ) -> None:

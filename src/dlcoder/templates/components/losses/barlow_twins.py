@@ -21,7 +21,7 @@ class BarlowTwinsLoss(nn.Module):
         off_diagonal: Weight lambda of the redundancy term.
     """
 
-    def __init__(self, off_diagonal: float = 0.0051) -> None:
+    def __init__(self, *, off_diagonal: float = 0.0051) -> None:
         super().__init__()
         self.off_diagonal = off_diagonal
 

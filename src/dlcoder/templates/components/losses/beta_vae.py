@@ -27,6 +27,7 @@ class BetaVAELoss(nn.Module):
 
     def __init__(
         self,
+        *,
         beta: float = 1.0,
         likelihood: Literal["gaussian", "bernoulli"] = "gaussian",
     ) -> None:

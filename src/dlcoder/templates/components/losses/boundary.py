@@ -24,7 +24,7 @@ class BoundaryLoss(nn.Module):
         ignore_index: Target value of pixels that take no part.
     """
 
-    def __init__(self, first_class: int = 1, ignore_index: int = 255) -> None:
+    def __init__(self, *, first_class: int = 1, ignore_index: int = 255) -> None:
         super().__init__()
         self.first_class = first_class
         self.ignore_index = ignore_index

@@ -28,7 +28,9 @@ class BoxIoULoss(nn.Module):
         kind: Which penalty joins 1 - IoU.
     """
 
-    def __init__(self, kind: Literal["iou", "giou", "diou", "ciou"] = "giou") -> None:
+    def __init__(
+        self, *, kind: Literal["iou", "giou", "diou", "ciou"] = "giou"
+    ) -> None:
         super().__init__()
         if kind not in ("iou", "giou", "diou", "ciou"):
             raise ValueError(f"kind must be iou, giou, diou or ciou, got {kind!r}")

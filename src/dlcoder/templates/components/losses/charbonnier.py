@@ -20,7 +20,7 @@ class CharbonnierLoss(nn.Module):
             above 0.
     """
 
-    def __init__(self, eps: float = 1e-3) -> None:
+    def __init__(self, *, eps: float = 1e-3) -> None:
         super().__init__()
         if eps <= 0:
             raise ValueError(f"eps must be above 0, got {eps}")

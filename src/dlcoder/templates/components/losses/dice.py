@@ -27,6 +27,7 @@ class DiceLoss(nn.Module):
 
     def __init__(
         self,
+        *,
         smooth: float = 0.0,
         ignore_index: int = 255,
         include_background: bool = True,

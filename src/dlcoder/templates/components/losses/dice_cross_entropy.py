@@ -24,7 +24,11 @@ class DiceCrossEntropyLoss(nn.Module):
     """
 
     def __init__(
-        self, dice_weight: float = 1.0, ce_weight: float = 1.0, ignore_index: int = 255
+        self,
+        *,
+        dice_weight: float = 1.0,
+        ce_weight: float = 1.0,
+        ignore_index: int = 255,
     ) -> None:
         super().__init__()
         self.dice_weight = dice_weight

@@ -31,6 +31,7 @@ class DiffusionLoss(nn.Module):
     def __init__(
         self,
         alpha_bar: Tensor,
+        *,
         prediction: Literal["epsilon", "v", "x0"] = "epsilon",
         snr_gamma: float | None = 5.0,
     ) -> None:

@@ -29,6 +29,7 @@ class DINOLoss(nn.Module):
     def __init__(
         self,
         out_dim: int,
+        *,
         student_temperature: float = 0.1,
         center_momentum: float = 0.9,
     ) -> None:

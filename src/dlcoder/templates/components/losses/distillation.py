@@ -21,7 +21,7 @@ class DistillationLoss(nn.Module):
         temperature: Softens both distributions, above 0.
     """
 
-    def __init__(self, temperature: float = 4.0) -> None:
+    def __init__(self, *, temperature: float = 4.0) -> None:
         super().__init__()
         if temperature <= 0:
             raise ValueError(f"temperature must be above 0, got {temperature}")

@@ -23,7 +23,7 @@ class DPOLoss(nn.Module):
         label_smoothing: Share of swapped pairs, in [0, 0.5).
     """
 
-    def __init__(self, beta: float = 0.1, label_smoothing: float = 0.0) -> None:
+    def __init__(self, *, beta: float = 0.1, label_smoothing: float = 0.0) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 0.5:
             raise ValueError(f"label_smoothing must be in [0, 0.5): {label_smoothing}")

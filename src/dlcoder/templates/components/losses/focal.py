@@ -27,7 +27,11 @@ class FocalLoss(nn.Module):
     """
 
     def __init__(
-        self, gamma: float = 2.0, alpha: Tensor | None = None, ignore_index: int = -100
+        self,
+        *,
+        gamma: float = 2.0,
+        alpha: Tensor | None = None,
+        ignore_index: int = -100,
     ) -> None:
         super().__init__()
         if gamma < 0:

@@ -27,7 +27,7 @@ class GANLoss(nn.Module):
     """
 
     def __init__(
-        self, kind: Literal["hinge", "non_saturating", "wasserstein"] = "hinge"
+        self, *, kind: Literal["hinge", "non_saturating", "wasserstein"] = "hinge"
     ) -> None:
         super().__init__()
         if kind not in ("hinge", "non_saturating", "wasserstein"):

@@ -21,7 +21,7 @@ class GeneralizedDiceLoss(nn.Module):
         ignore_index: Target value of pixels that take no part.
     """
 
-    def __init__(self, ignore_index: int = 255) -> None:
+    def __init__(self, *, ignore_index: int = 255) -> None:
         super().__init__()
         self.ignore_index = ignore_index
 

@@ -26,7 +26,7 @@ class InfoNCELoss(nn.Module):
         symmetric: Whether keys are matched to queries too.
     """
 
-    def __init__(self, temperature: float = 0.07, symmetric: bool = True) -> None:
+    def __init__(self, *, temperature: float = 0.07, symmetric: bool = True) -> None:
         super().__init__()
         if temperature <= 0:
             raise ValueError(f"temperature must be above 0, got {temperature}")

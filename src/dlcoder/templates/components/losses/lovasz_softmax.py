@@ -22,7 +22,7 @@ class LovaszSoftmaxLoss(nn.Module):
         ignore_index: Target value of pixels that take no part.
     """
 
-    def __init__(self, ignore_index: int = 255) -> None:
+    def __init__(self, *, ignore_index: int = 255) -> None:
         super().__init__()
         self.ignore_index = ignore_index
 

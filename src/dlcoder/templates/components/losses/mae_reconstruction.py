@@ -21,7 +21,7 @@ class MAEReconstructionLoss(nn.Module):
         normalize: Whether to standardize each target patch.
     """
 
-    def __init__(self, patch_size: int = 16, normalize: bool = True) -> None:
+    def __init__(self, *, patch_size: int = 16, normalize: bool = True) -> None:
         super().__init__()
         self.patch_size = patch_size
         self.normalize = normalize

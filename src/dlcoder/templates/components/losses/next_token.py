@@ -27,7 +27,7 @@ class NextTokenLoss(nn.Module):
     """
 
     def __init__(
-        self, chunk: int = 1024, z_loss: float = 0.0, ignore_index: int = -100
+        self, *, chunk: int = 1024, z_loss: float = 0.0, ignore_index: int = -100
     ) -> None:
         super().__init__()
         if chunk < 1:

@@ -28,7 +28,11 @@ class OhemCrossEntropyLoss(nn.Module):
     """
 
     def __init__(
-        self, threshold: float = 0.7, min_kept: float = 0.0625, ignore_index: int = 255
+        self,
+        *,
+        threshold: float = 0.7,
+        min_kept: float = 0.0625,
+        ignore_index: int = 255,
     ) -> None:
         super().__init__()
         if not 0 < threshold <= 1 or not 0 < min_kept <= 1:

@@ -24,7 +24,7 @@ class RegionConsensusLoss(nn.Module):
         ignore_index: Value of pixels that belong to no region.
     """
 
-    def __init__(self, num_regions: int, ignore_index: int = 255) -> None:
+    def __init__(self, num_regions: int, *, ignore_index: int = 255) -> None:
         super().__init__()
         if num_regions < 1:
             raise ValueError(f"num_regions must be at least 1, got {num_regions}")

@@ -24,7 +24,7 @@ class SigmoidFocalLoss(nn.Module):
         alpha: Weight of positives in [0, 1]; `None` weighs both alike with 1.
     """
 
-    def __init__(self, gamma: float = 2.0, alpha: float | None = 0.25) -> None:
+    def __init__(self, *, gamma: float = 2.0, alpha: float | None = 0.25) -> None:
         super().__init__()
         if gamma < 0:
             raise ValueError(f"gamma must be at least 0, got {gamma}")

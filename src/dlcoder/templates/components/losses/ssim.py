@@ -32,6 +32,7 @@ class SSIMLoss(nn.Module):
 
     def __init__(
         self,
+        *,
         data_range: float = 1.0,
         multi_scale: bool = False,
         window: int = 11,

@@ -22,7 +22,7 @@ class SupervisedContrastiveLoss(nn.Module):
         temperature: Divides the cosines, above 0.
     """
 
-    def __init__(self, temperature: float = 0.1) -> None:
+    def __init__(self, *, temperature: float = 0.1) -> None:
         super().__init__()
         if temperature <= 0:
             raise ValueError(f"temperature must be above 0, got {temperature}")

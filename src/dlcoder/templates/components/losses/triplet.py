@@ -21,7 +21,7 @@ class BatchHardTripletLoss(nn.Module):
             embedding.
     """
 
-    def __init__(self, margin: float = 0.3) -> None:
+    def __init__(self, *, margin: float = 0.3) -> None:
         super().__init__()
         self.margin = margin
 

@@ -27,6 +27,7 @@ class TverskyLoss(nn.Module):
 
     def __init__(
         self,
+        *,
         alpha: float = 0.3,
         beta: float = 0.7,
         gamma: float = 1.0,

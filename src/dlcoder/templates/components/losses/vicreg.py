@@ -25,7 +25,11 @@ class VICRegLoss(nn.Module):
     """
 
     def __init__(
-        self, invariance: float = 25.0, variance: float = 25.0, covariance: float = 1.0
+        self,
+        *,
+        invariance: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
     ) -> None:
         super().__init__()
         self.invariance = invariance
