@@ -61,13 +61,13 @@ def _serve(options: argparse.Namespace, tools: Sequence[Listed]) -> int:
     if not options.http:
         from dlcoder.serving.stdio import serve_stdio
 
-        run_until_told(lambda: serve_stdio(server), with_client=True)
+        run_until_told(lambda stop: serve_stdio(server, stop), with_client=True)
     from dlcoder.serving.http import HttpSettings, listen, read_token, serve_http
 
     token = read_token(options.token_file)
     settings = HttpSettings(options.host, options.port, token, frozenset(options.allow_host))
     listener = listen(settings)
-    run_until_told(lambda: serve_http(server, settings, listener), with_client=False)
+    run_until_told(lambda stop: serve_http(server, settings, listener), with_client=False)
 
 
 def _directory(root: str) -> Path:

@@ -24,27 +24,26 @@ _HANDLERS_S = 0.4
 _HARD_STOP_S = 0.9
 _POLL_S = 0.25
 
-Main = Callable[[], Awaitable[None]]
+Main = Callable[[Callable[[], None]], Awaitable[None]]
 
 
 def run_until_told(main: Main, *, with_client: bool) -> NoReturn:
     """Run `main` until it returns, a signal comes, or the client dies; then end the process.
 
     Args:
-        main: Serves; cancelled when the end has come.
+        main: Serves; cancelled when the end has come. It is given a function to call when there is nothing more to do.
         with_client: Whether the process that started this one is its client, without whom there is nothing to do.
     """
     parent = os.getppid()
     children.adopt_orphans()
     try:
-        code = asyncio.run(_race(main, parent if with_client else None))
+        asyncio.run(_race(main, parent if with_client else None))
     except BaseException:
         _log.exception("the server stopped")
-        code = 1
-    _end(code)
+    _end(1)
 
 
-async def _race(main: Main, parent: int | None) -> int:
+async def _race(main: Main, parent: int | None) -> NoReturn:
     loop = asyncio.get_running_loop()
     told: asyncio.Future[int] = loop.create_future()
 
@@ -53,9 +52,11 @@ async def _race(main: Main, parent: int | None) -> int:
             told.set_result(code)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, tell, 128 + number)
-    serving = asyncio.ensure_future(main())
-    serving.add_done_callback(lambda _: tell(0))
+        # nohup asks for hang-ups to be ignored.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            loop.add_signal_handler(number, tell, 128 + number)
+    serving = asyncio.ensure_future(main(lambda: tell(0)))
+    serving.add_done_callback(lambda _: tell(_verdict(serving)))
     if parent is not None:
         _watch(parent, lambda: loop.call_soon_threadsafe(tell, 0))
     code = await told
@@ -67,9 +68,15 @@ async def _race(main: Main, parent: int | None) -> int:
             await asyncio.wait({serving})
             while TOOLS.busy:
                 await asyncio.sleep(0.01)
-    if serving.done() and not serving.cancelled() and (error := serving.exception()) is not None:
-        raise error
     _end(code)
+
+
+def _verdict(serving: "asyncio.Future[None]") -> int:
+    """The exit status for a server that has ended by itself."""
+    error = None if serving.cancelled() else serving.exception()
+    if error is not None:
+        _log.error("the server stopped", exc_info=error)
+    return 1 if error is not None else 0
 
 
 def _watch(parent: int, dead: Callable[[], object]) -> None:

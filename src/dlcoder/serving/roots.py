@@ -47,7 +47,7 @@ class RootsPolicy:
         if isinstance(asked, InputRequiredResult):
             return asked
         theirs = _directories(asked)
-        if ctx.request_context.request is not None:
+        if _is_http(ctx):
             theirs = tuple(root for root in theirs if any(root.is_relative_to(place) for place in own))
         if not (allowed := theirs or own):
             raise UserError(
@@ -61,6 +61,10 @@ def default_roots() -> tuple[Path, ...]:
     """The project that the client was started in, else the current directory; nothing where that is the whole disk."""
     place = Path(os.environ.get("CLAUDE_PROJECT_DIR") or Path.cwd()).resolve()
     return () if place == Path(place.anchor) else (place,)
+
+
+def _is_http(ctx: Context[Any, Any]) -> bool:
+    return ctx.request_context.request is not None
 
 
 async def _ask(ctx: Context[Any, Any]) -> Sequence[str] | InputRequiredResult:

@@ -6,7 +6,7 @@ answering what was asked just before the input ended.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
@@ -65,15 +65,20 @@ class LineSplitter:
             self._parts = [line[:HEAD], line[-max(TAIL, len(part)) :][-TAIL:]]
 
 
-async def serve_stdio(server: MCPServer[Any]) -> None:
-    """Serve the client at the other end of standard input and output until it closes them."""
+async def serve_stdio(server: MCPServer[Any], at_end: Callable[[], None]) -> None:
+    """Serve the client at the other end of standard input and output.
+
+    Args:
+        server: What to serve.
+        at_end: Called when the client has closed its end and all that could be answered was.
+    """
     lowlevel = server._lowlevel_server
     connection = Connection(*claim_standard_streams())
     arriving, read = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     write, leaving = anyio.create_memory_object_stream[SessionMessage](0)
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(connection.receive, arriving)
+            group.start_soon(connection.receive, arriving, at_end)
             group.start_soon(connection.send, leaving)
             await lowlevel.run(read, write, lowlevel.create_initialization_options())
             group.cancel_scope.cancel()
@@ -106,7 +111,9 @@ class Connection:
         self._waiting: set[RequestId] = set()
         self._writing = anyio.Lock()
 
-    async def receive(self, messages: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+    async def receive(
+        self, messages: MemoryObjectSendStream[SessionMessage | Exception], at_end: Callable[[], None]
+    ) -> None:
         """Hand over every message until the input ends, and refuse what is none."""
         splitter = LineSplitter()
         async with messages:
@@ -115,6 +122,7 @@ class Connection:
                     await self._take(line, whole, messages)
             await self._take(*splitter.finish(), messages)
             await self._answer_the_rest()
+            at_end()
 
     async def send(self, messages: MemoryObjectReceiveStream[SessionMessage]) -> None:
         """Write every message until there are no more."""
