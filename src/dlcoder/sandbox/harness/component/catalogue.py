@@ -1,0 +1,105 @@
+"""What every check is called, what it proves, what it costs and which mutant it must kill. Facts only: no torch here.
+
+`id` is the number of the check in the family that it belongs to (L loss, M model, D dataset, T metric and training
+pieces). A `fatal` check ends the battery when it fails; one `on_request` runs only if it is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One check as a fact.
+
+    Attributes:
+        id: Its number.
+        name: Its name in reports.
+        proves: What holds when it passes, as a sentence.
+        kills: The mutant that it must kill.
+        price: Seconds on one core, roughly.
+        fatal: Whether its failure ends the battery.
+        on_request: Whether it runs only if it is named.
+    """
+
+    id: str
+    name: str
+    proves: str
+    kills: str
+    price: float = 0.005
+    fatal: bool = False
+    on_request: bool = False
+
+
+_LOADS = Entry("A1", "loads", "The code imports.", "a missing import or a syntax error", fatal=True)
+_INTERFACE = Entry("A2", "interface", "It can be built and called.", "a wrong signature or shape", 0.02, fatal=True)
+
+LOSS = (
+    _LOADS,
+    _INTERFACE,
+    Entry("L1", "output", "The loss is one finite float32 number.", "mean() forgotten; nan from log(0)"),
+    Entry("L2a", "gradient-flows", "The loss sends a finite gradient to its prediction.", "detach(), item(), argmax"),
+    Entry("L18", "inputs-untouched", "The inputs are not written to.", "target[target == 255] = 0 in place"),
+    Entry("L19", "repeatable", "Two calls give one value and leave nothing behind.", "self.total += loss"),
+    Entry("L20", "inputs-count", "Every input changes the value.", "a weight map that is never multiplied in"),
+    Entry("L8", "perfect-is-lowest", "A perfect prediction costs least, about nothing.", "double softmax; label + 1"),
+    Entry("L5", "all-ignored", "A target without a valid element gives a finite loss and no gradient.", "0 / 0"),
+    Entry("L6", "ignored-elements", "Ignored elements change neither value nor gradient.", "ignore_index not applied"),
+    Entry("L6b", "ignored-divisor", "The mean is over valid elements.", "divides by all elements"),
+    Entry("L7", "one-class", "A target of one class gives a finite loss.", "0 / 0 for absent classes"),
+    Entry("L9", "label-range", "A label out of range is not taken for a class.", "target.clamp(0, C - 1)"),
+    Entry("L4", "extreme-values", "Logits of 1e4 give finite value and gradient.", "log(softmax(x)); exp(x)"),
+    Entry("L10", "order-invariance", "The order of the batch does not matter.", "a cumulative weight"),
+    Entry("L11", "batch-reduction", "Value and batch size go together as declared.", "sum() instead of mean()"),
+    Entry("L21", "batch-of-one", "A batch of one works.", "squeeze() drops the batch"),
+    Entry("L13a", "reduction-modes", "none, mean and sum agree.", "reduction='sum' returns the mean"),
+    Entry("L13b", "class-weights", "Class weights weigh their class.", "weight accepted and not used"),
+    Entry("L13c", "label-smoothing", "Smoothing follows its formula.", "eps / C without (1 - eps)"),
+    Entry("L13d", "focusing", "gamma mutes easy elements.", "p ** gamma for (1 - p) ** gamma"),
+    Entry("L13e", "parameters-count", "Every number in the constructor has an effect.", "a margin never used", 0.02),
+    Entry("L14", "degenerate-boxes", "Empty, equal and disjoint boxes give finite values.", "0 / 0 for zero height"),
+    Entry("L15", "collapse", "Equal, zero and unpaired embeddings give finite values.", "sqrt(0); log(0)"),
+    Entry("L12", "initial-value", "Uniform logits cost what theory says.", "log2; a wrong divisor"),
+    Entry("L2", "gradient-correct", "The gradient is that of the value.", "part of the value detached", 0.02),
+    Entry("L3", "half-precision", "float16 and bfloat16 inputs give the float32 value.", "exp or sum overflows", 0.05),
+    Entry("L3b", "autocast", "Under autocast the value stays.", "dtype mismatch in autocast"),
+    Entry("L17", "memory-layout", "Strides do not matter.", "view() on a permuted tensor"),
+    Entry("L16a", "device", "Nothing stays on the CPU when the inputs move.", "weights not registered as a buffer", 0.02),
+    Entry("L24", "learns-target", "Descending it leads to the target.", "a sign error; scrambled pixels", 0.1),
+    Entry("L16b", "compile", "torch.compile(fullgraph=True) accepts it.", "a branch on a value", 15, on_request=True),
+    Entry("L16c", "cuda", "It gives the same value on the GPU.", "a tensor made on the CPU", 2),
+)
+
+MODEL = (
+    _LOADS,
+    _INTERFACE,
+    Entry("M1", "output", "The output is finite, with the declared shape.", "a wrong head; nan at start"),
+    Entry("M18b", "inputs-untouched", "The input is not written to.", "x += y; ReLU(inplace=True) on the input"),
+    Entry("M5", "eval-deterministic", "Two calls in eval mode agree.", "dropout active in eval"),
+    Entry("M6", "inputs-count", "Every input changes the output.", "a mask that is ignored"),
+    Entry("M3", "batch-independence", "In eval, no sample sees another.", "mean over the batch; reshape mixes samples"),
+    Entry("M4", "batch-size", "In eval, the batch size does not matter.", "squeeze(); a fixed batch size", 0.02),
+    Entry("M1b", "sizes", "Other input sizes work or are refused with a reason.", "H and W swapped", 0.05),
+    Entry("M18", "causal", "No position sees a later one.", "mask off by one; mask missing"),
+    Entry("M18c", "padding", "Padded positions have no influence.", "mask inverted or not applied"),
+    Entry("M21", "logits", "The output is logits.", "softmax before cross entropy"),
+    Entry("M10", "registration", "Every parameter and module is registered.", "layers in a plain list"),
+    Entry("M2", "gradients", "Every parameter gets a gradient.", "a branch not wired in; no_grad", 0.05),
+    Entry("M9", "state-dict", "Saving and loading restores the output.", "a random tensor outside the state", 0.05),
+    Entry("M11", "seeded", "Equal seeds build equal models.", "an unseeded generator", 0.02),
+    Entry("M22", "eval-stateless", "A call in eval mode changes no state.", "running statistics updated in eval"),
+    Entry("M8", "train-batch-of-one", "Training with a batch of one works or is refused.", "squeeze()"),
+    Entry("M7", "initial-loss", "The initial loss is near ln C.", "initialised too large"),
+    Entry("M12", "signal", "Neither output nor gradients explode.", "a residual multiplied per layer"),
+    Entry("M23", "parameters-count", "Every number in the constructor has an effect.", "dropout rate never used", 0.1),
+    Entry("M16", "parameter-count", "It has the stated number of parameters.", "a layer too many"),
+    Entry("M13", "autocast", "bfloat16 autocast gives the float32 output.", "dtype mismatch", 0.05),
+    Entry("M14", "memory-layout", "Strides do not matter.", "view() on channels_last", 0.02),
+    Entry("M17", "device", "Nothing stays on the CPU when the model moves.", "arange without device", 0.1),
+    Entry("M24", "overfits", "It can learn one batch.", "softmax in the net; no bias path", 0.8),
+    Entry("M15", "compile", "torch.compile gives the same output.", "a graph break", 20, on_request=True),
+    Entry("M15b", "cuda", "It gives the same output on the GPU.", "a tensor made on the CPU", 2),
+)
+
+CHECKS: dict[str, tuple[Entry, ...]] = {"loss": LOSS, "model": MODEL}

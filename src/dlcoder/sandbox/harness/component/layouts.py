@@ -1,0 +1,246 @@
+"""What the tensors of a loss or a metric look like: candidates, ordered by what names, documentation and code say."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Optional
+
+from .contract import Spec, is_prediction, is_target, is_weight
+from .source import Source
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way in which a prediction and its truth go together.
+
+    Attributes:
+        name: The family.
+        pred: Shape and role of the prediction.
+        target: Shape and role of the truth.
+        words: Patterns in the name of the target that speak for it.
+        code: Patterns in its code that speak for it.
+    """
+
+    name: str
+    pred: tuple[tuple[Any, ...], str]
+    target: tuple[tuple[Any, ...], str]
+    words: str = ""
+    code: str = ""
+
+
+_LABEL_CODE = r"cross_entropy|nll_loss|one_hot|\.long\(\)|gather\(|ignore_index|num_classes"
+LAYOUTS = (
+    Layout("classes", (("B", "C"), "logits"), (("B",), "labels"), r"cross|focal|smooth|nll|classif|^ce|accura|f1|precis|recall|top", _LABEL_CODE),
+    Layout("pixels", (("B", "C", "H", "W"), "logits"), (("B", "H", "W"), "labels"), r"dice|tversky|lov|seg|jaccard|region|bound|pixel|ohem|iou|mask", r"permute\(0, 2, 3, 1\)|dim=\(?2, ?3|dim=\(0, 2, 3\)|H, W|h, w|height, width|flatten\(2\)"),
+    Layout("tokens", (("B", "T", "C"), "logits"), (("B", "T"), "labels"), r"token|lm|language|seq|causal|perplex", r"\[\.\.\., ?:-1|size\(-1\)|shift|\(1, 2\)|transpose\(1, ?2\)"),
+    Layout("pixels1", (("B", "C", "H", "W"), "logits"), (("B", 1, "H", "W"), "labels"), r"dice|tversky|seg", r"to_onehot_y|\[:, 0\]|squeeze\(1\)"),
+    Layout("onehot", (("B", "C", "H", "W"), "logits"), (("B", "C", "H", "W"), "onehot"), r"dice|tversky|seg|jaccard", r"dim=\(?2, ?3"),
+    Layout("voxels", (("B", "C", 6, "H", "W"), "logits"), (("B", 6, "H", "W"), "labels"), r"3d|voxel|volum", r"\(2, 3, 4\)"),
+    Layout("multilabel", (("B", "C"), "logits"), (("B", "C"), "multihot"), r"bce|binary|multi_?label|sigmoid|asymm", r"with_logits|logsigmoid|sigmoid\("),
+    Layout("binary", (("B",), "logits"), (("B",), "multihot"), r"bce|binary|hinge", r"with_logits|logsigmoid|sigmoid\("),
+    Layout("binary-map", (("B", 1, "H", "W"), "logits"), (("B", 1, "H", "W"), "multihot"), r"binary.*(dice|seg|iou)|(dice|seg|iou|mask).*binary", r"sigmoid\("),
+    Layout("binary-squeezed", (("B", 1, "H", "W"), "logits"), (("B", "H", "W"), "multihot"), r"binary", r"squeeze\(1\)|unsqueeze\(1\)"),
+    Layout("binary-probs", (("B", "C"), "unit"), (("B", "C"), "multihot"), r"prob", r"binary_cross_entropy\(|torch\.log\((1|p)|\.log\(\)"),
+    Layout("distill", (("B", "C"), "logits"), (("B", "C"), "logits"), r"distill|kd|kl|student|teacher", r"teacher|kl_div"),
+    Layout("regression", (("B", "D"), "real"), (("B", "D"), "real"), r"mse|l1|l2|mae|huber|charb|rmse|smooth_?l1|log_?cosh|quantile|pinball|regress|mape", r"\.abs\(\)|- ?target|mse_loss|l1_loss"),
+    Layout("images", (("B", 3, 32, 32), "unit"), (("B", 3, 32, 32), "unit"), r"ssim|psnr|percept|image|charb|gradient|edge|total_?var|restor", r"conv2d|avg_pool|window"),
+    Layout("boxes", (("N", 4), "boxes"), (("N", 4), "boxes"), r"box|iou", r"x1|xyxy|unbind\(|\[\.\.\., ?2"),
+    Layout("embeddings", (("N", "D"), "real"), (("N",), "ids"), r"contrast|supcon|triplet|metric|arc|proxy|center|margin", r"normalize|matmul|\.t\(\)|\.T\b|cdist"),
+    Layout("pair", (("N", "D"), "real"), (("N", "D"), "pair"), r"info_?nce|nt_?xent|simclr|clip|barlow|vicreg|byol|simsiam|contrast|cosine", r"normalize|\.t\(\)|\.T\b"),
+    Layout("signs", (("B",), "real"), (("B",), "signs"), r"hinge|margin|rank", r"target \*|\* target|y \*"),
+)  # fmt: skip
+FAMILIES = {layout.name: layout for layout in LAYOUTS}
+INDEXED = ("classes", "pixels", "tokens", "pixels1", "voxels")
+BINARY = ("multilabel", "binary", "binary-map", "binary-squeezed", "onehot", "binary-probs")
+PER_SAMPLE = (*INDEXED, *BINARY, "regression", "images", "distill", "signs")
+
+
+def family_of(pred: Optional[Spec], target: Optional[Spec]) -> str:
+    """The family that two given inputs belong to; empty if none."""
+    if pred is None or target is None:
+        return ""
+    roles = (_role_class(pred.role), target.role)
+    rank = (len(pred.shape), len(target.shape))
+    if target.role == "labels":
+        if rank[1] >= rank[0]:
+            return "pixels1" if rank == (4, 4) else ""
+        return {2: "classes", 3: "tokens", 4: "pixels", 5: "voxels"}.get(rank[0], "")
+    if target.role in ("multihot", "boolmask", "unit") and roles[0] == "scores":
+        if pred.role == "unit" and target.role == "unit":
+            return "images"
+        return {1: "binary", 2: "multilabel", 4: "binary-map" if rank == (4, 4) else "binary-squeezed"}.get(rank[0], "")
+    for layout in LAYOUTS:
+        if layout.target[1] == target.role and _role_class(layout.pred[1]) == roles[0]:
+            return layout.name
+    return "regression" if roles == ("real", "real") else ""
+
+
+def _role_class(role: str) -> str:
+    return "scores" if role in ("logits", "unit", "probs", "logprobs") else role
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A candidate for all inputs of a call, and how much speaks for it."""
+
+    family: str
+    specs: tuple[Spec, ...]
+    score: float
+
+
+def guesses(parameters: list[inspect.Parameter], name: str, source: Source) -> list[Guess]:
+    """Candidates for the inputs of a call, the likeliest first.
+
+    Args:
+        parameters: What the call takes and must be given.
+        name: The name of the class or function.
+        source: Its text.
+    """
+    names = [p.name for p in parameters]
+    special = _special(names)
+    if special is not None:
+        return [special]
+    documented = _documented(parameters, source)
+    found = [_with_extras(layout, names, documented, _score(layout, name, names, source, documented)) for layout in LAYOUTS]
+    found.sort(key=lambda guess: -guess.score)
+    if documented:
+        given = _from_documents(names, documented, name, source)
+        found = ([given] if given else []) + found
+    return found
+
+
+def _special(names: list[str]) -> Optional[Guess]:
+    """Families that parameter names alone betray."""
+    joined = " ".join(names).lower()
+    real = ("N", "D")
+    if len(names) >= 3 and re.search(r"anchor|^a p n|query pos", joined):
+        return Guess("triplet", tuple(Spec(n, real, "real") for n in names), 9)
+    if len(names) == 2 and re.search(r"(mu|mean)\w* (log_?var|log_?sigma|log_?std)", joined):
+        return Guess("moments", tuple(Spec(n, ("B", "D"), "real") for n in names), 9)
+    if len(names) == 2 and re.search(r"\b(d_)?(fake|real)\w* (d_)?(fake|real)", joined):
+        return Guess("critics", tuple(Spec(n, ("B", 1), "real") for n in names), 9)
+    if len(names) == 1:
+        return Guess("single", (Spec(names[0], ("B", "D"), "real"),), 1)
+    if not names:
+        return Guess("none", (), 1)
+    return None
+
+
+_VIEWS = re.compile(r"^(z|h|p|q|x|f|emb|view|out|feat\w*|proj\w*|embeddings?)_?(1|a|i)$", re.I)
+_EMBEDDING = re.compile(r"^(emb\w*|feats?|features?|representations?|z)$", re.I)
+
+
+def _score(layout: Layout, name: str, names: list[str], source: Source, documented: dict[str, Any]) -> float:
+    code = source.code()
+    score = 2.0 if layout.words and re.search(layout.words, _snake(name)) else 0.0
+    score += 1.0 if layout.code and re.search(layout.code, code) else 0.0
+    unpacked = _unpacked_rank(code, names)
+    if unpacked:
+        score += 3.0 if unpacked == len(layout.pred[0]) else -2.0
+    first, second = names[0], names[1]
+    if _EMBEDDING.match(first) and is_target(second):
+        score += 4.0 if layout.name == "embeddings" else 0.0
+    elif _VIEWS.match(first) or re.search(r"image.*text|query.*key", f"{first} {second}"):
+        score += 4.0 if layout.name == "pair" else 0.0
+    elif "teacher" in second or "teacher" in first:
+        score += 4.0 if layout.name == "distill" else 0.0
+    elif layout.name in ("embeddings", "pair", "boxes"):
+        score -= 1.0
+    if "box" in first or "box" in second:
+        score += 4.0 if layout.name == "boxes" else 0.0
+    if re.search(r"labels?$|mask", second) and layout.target[1] == "labels":
+        score += 0.5
+    if "mask" in second and len(layout.target[0]) >= 3:
+        score += 0.5
+    if re.search(r"prob", first) and layout.pred[1] == "unit":
+        score += 2.0
+    return score
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _unpacked_rank(code: str, names: list[str]) -> int:
+    """The number of dimensions that the code unpacks a prediction into, as in `b, c, h, w = logits.shape`."""
+    for left, name in re.findall(r"^\s*([\w, *]+?)\s*=\s*(\w+)\.(?:shape|size\(\))\s*$", code, re.M):
+        if name == names[0] and "," in left and "*" not in left:
+            return left.count(",") + 1
+    return 0
+
+
+_SHAPE = re.compile(r"[(\[]\s*([A-Za-z]\w*(?:\s*[*/]\s*\w+)?|\d+)((?:\s*[,x]\s*(?:[A-Za-z]\w*|\d+))*)\s*,?\s*[)\]]")
+
+
+def _documented(parameters: list[inspect.Parameter], source: Source) -> dict[str, Any]:
+    """Shapes that the documentation or jaxtyping annotations state for parameters: name -> (shape, line)."""
+    found: dict[str, Any] = {}
+    body = source.body()
+    for parameter in parameters:
+        annotated = re.search(r"\[.*?Tensor,\s*[\"']([^\"']+)[\"']\s*\]", str(parameter.annotation))
+        if annotated:
+            found[parameter.name] = (tuple(annotated.group(1).upper().split()), str(parameter.annotation))
+            continue
+        for line in re.findall(rf"^.*\b{re.escape(parameter.name)}\b.*$", body, re.M):
+            shape = _shape_in(line[line.index(parameter.name) + len(parameter.name) :])
+            if shape and not re.search(r"^\s*(def|class|return|if|for|assert)\b|[^=]=[^=]", line):
+                found[parameter.name] = (shape, line)
+                break
+    return found
+
+
+def _shape_in(text: str) -> Optional[tuple[str, ...]]:
+    for match in _SHAPE.finditer(text):
+        parts = [p.strip() for p in re.split(r"[,x]", match.group(0).strip("()[] ")) if p.strip()]
+        if all(re.fullmatch(r"[A-Z]\w?|\d+|[bchwntdk]", part) for part in parts):
+            return tuple(part.upper() for part in parts)
+    return None
+
+
+def _from_documents(names: list[str], documented: dict[str, Any], name: str, source: Source) -> Optional[Guess]:
+    """The inputs as the documentation states them, if it states prediction and truth."""
+    if names[0] not in documented or names[1] not in documented:
+        return None
+    pred_shape, pred_line = documented[names[0]]
+    target_shape, target_line = documented[names[1]]
+    text = target_line.lower()
+    if len(target_shape) < len(pred_shape) or re.search(r"int64|long|class ind|indices|class label", text):
+        target_role = "labels"
+    elif re.search(r"one[- ]?hot", text):
+        target_role = "onehot"
+    elif re.search(r"binary|\{0, ?1\}|0/1|0 or 1|multi-?hot|\bin 0, 1\b", text):
+        target_role = "multihot"
+    else:
+        target_role = ""
+    candidates = [la for la in LAYOUTS if len(la.pred[0]) == len(pred_shape) and len(la.target[0]) == len(target_shape)]
+    if target_role:
+        candidates = [layout for layout in candidates if layout.target[1] == target_role]
+    if not candidates:
+        return None
+    best = max(candidates, key=lambda layout: _score(layout, name, names, source, documented))
+    role = "unit" if re.search(r"probabilit", pred_line.lower()) and best.pred[1] == "logits" else best.pred[1]
+    shaped = replace(best, pred=(pred_shape, role), target=(target_shape, target_role or best.target[1]))
+    return _with_extras(shaped, names, documented, 8.0)
+
+
+def _with_extras(layout: Layout, names: list[str], documented: dict[str, Any], score: float) -> Guess:
+    """Specs for the two main inputs and whatever else the call must be given."""
+    specs = [Spec(names[0], *layout.pred), Spec(names[1], *layout.target)]
+    if is_target(names[0]) and is_prediction(names[1]) and not is_prediction(names[0]):
+        specs = [Spec(names[0], *layout.target), Spec(names[1], *layout.pred)]
+    for name in names[2:]:
+        specs.append(_extra(name, layout, documented))
+    return Guess(layout.name, tuple(specs), score)
+
+
+def _extra(name: str, layout: Layout, documented: dict[str, Any]) -> Spec:
+    shape = documented[name][0] if name in documented else None
+    if is_weight(name):
+        return Spec(name, shape or layout.target[0], "weights")
+    if re.search(r"mask|valid", name):
+        return Spec(name, shape or layout.target[0], "boolmask")
+    if re.search(r"var|sigma|std|scale|uncert", name) and "log" not in name:
+        return Spec(name, shape or layout.pred[0], "positive")
+    return Spec(name, shape or layout.pred[0], "real")

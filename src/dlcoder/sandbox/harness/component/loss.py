@@ -1,0 +1,296 @@
+"""A loss under examination: what it takes, how to call it, and the line to blame."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import Any, Callable, Optional
+
+import torch
+from torch import Tensor, nn
+
+from . import judge, values
+from .build import Builder
+from .call import needed, scalar, signature_of
+from .contract import Contract, Spec, is_prediction, is_target
+from .core import Broken, Skip, Subject, reseed
+from .layouts import BINARY, FAMILIES, INDEXED, Guess, family_of, guesses
+from .source import Source
+
+Inputs = dict[str, Tensor]
+
+
+def suits(value: Any) -> int:
+    """How much a definition looks like a loss."""
+    name = value.__name__.lower()
+    score = 3 if "loss" in name or "criterion" in name else 0
+    if inspect.isclass(value):
+        score += 2 if issubclass(value, nn.Module) and "forward" in vars(value) else 0
+        score += 1 if callable(getattr(value, "__call__", None)) and issubclass(value, nn.Module) else 0
+        return score
+    return score + (1 if len(inspect.signature(value).parameters) >= 1 else 0)
+
+
+class LossCase(Subject):
+    """The loss, its inputs and its family.
+
+    Attributes:
+        family: The layout of its inputs (see `layouts.py`), empty if unknown.
+        specs: One per input.
+        pred: The name of the prediction.
+        target: The name of the truth, empty if there is none.
+        extras: Names of further inputs.
+    """
+
+    def __init__(self, builder: Builder, contract: Contract, source: Source) -> None:
+        self.builder = builder
+        self.contract = contract
+        self.source = source
+        self.family = ""
+        self.specs: list[Spec] = []
+        self.pred = ""
+        self.target = ""
+        self._module: Any = None
+
+    def prepare(self) -> None:
+        """Settle what the loss takes, by the contract or by trying.
+
+        Raises:
+            Broken: It cannot be built, or nothing that was tried can be passed to it.
+        """
+        self.builder.prepare()
+        module = self.fresh()
+        stated = self.contract.specs()
+        named = tuple(spec.name for spec in stated or ())
+        parameters = needed(module, named=named)
+        if stated:
+            self._use(Guess("", tuple(self._match(stated, parameters)), 0))
+            self._try()
+            return
+        self._search(guesses(parameters, self.builder.target.__name__, self.source))
+
+    def _match(self, stated: list[Spec], parameters: list[inspect.Parameter]) -> list[Spec]:
+        """The stated inputs under the parameters' own names: by name, else by position."""
+        names = [p.name for p in parameters]
+        if all(spec.name in names for spec in stated):
+            return sorted(stated, key=lambda spec: names.index(spec.name))
+        if len(names) >= len(stated):
+            self.contract.assume(f"inputs {', '.join(s.name for s in stated)} passed as {', '.join(names[: len(stated)])}")
+            return [replace(spec, name=name) for spec, name in zip(stated, names)]
+        fix = f"Name the inputs in contract.inputs as the code does: {', '.join(names)}."
+        raise Broken(", ".join(s.name for s in stated), ", ".join(names), "The contract's inputs are not its parameters.", fix)
+
+    def _use(self, guess: Guess) -> None:
+        self.specs = list(guess.specs)
+        by_name = {spec.name: spec for spec in self.specs}
+        names = list(by_name)
+        self.pred = next((n for n in names if is_prediction(n)), names[0] if names else "")
+        rest = [n for n in names if n != self.pred]
+        self.target = next((n for n in rest if is_target(n)), rest[0] if rest else "")
+        self.family = guess.family or family_of(by_name.get(self.pred), by_name.get(self.target))
+
+    def _try(self) -> None:
+        try:
+            self.raw(self.inputs())
+        except Exception as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: BaseException) -> Broken:
+        shapes = ", ".join(f"{spec.name} {self.contract.shape(spec.shape)} {spec.role}" for spec in self.specs)
+        where = self.source.raised_at(error) or "the call"
+        fix = f"Correct {where}, or state other shapes in contract.inputs."
+        return Broken(f"{type(error).__name__}: {error}", "no exception", f"Called with {shapes}, it raised at {where}.", fix)
+
+    def _search(self, candidates: list[Guess]) -> None:
+        """Take the likeliest candidate that runs; one with a finite, connected value before one without."""
+        ran: Optional[Guess] = None
+        first: Optional[Broken] = None
+        for guess in candidates:
+            self._use(guess)
+            try:
+                value = scalar(self.raw(self.inputs()))
+            except Exception as error:
+                first = first or self._refused(error)
+                continue
+            if value is None:
+                continue
+            ran = ran or guess
+            if value.requires_grad and judge.finite(value) and value.numel() > 0:
+                ran = guess if guess.score > ran.score - 2 else ran
+                break
+        if ran is None:
+            raise first or Broken("nothing", "a tensor", "It returns no tensor.", "Return the loss as a scalar tensor.")
+        self._use(ran)
+        for spec in self.specs:
+            shape = ", ".join(map(str, spec.shape))
+            self.contract.assume(f"{spec.name}: ({shape}) {spec.role}")
+
+    # Building and calling.
+
+    def fresh(self, **changes: Any) -> Any:
+        """A new instance, equally initialised."""
+        built = self.builder.build(**changes)
+        return built.train() if isinstance(built, nn.Module) else built
+
+    @property
+    def module(self) -> Any:
+        """One instance for the checks that leave it as it is."""
+        if self._module is None:
+            self._module = self.fresh()
+        return self._module
+
+    def spec(self, name: str) -> Spec:
+        """The input of that name."""
+        return next(spec for spec in self.specs if spec.name == name)
+
+    def inputs(self, seed: int = 1, sizes: Optional[dict[str, int]] = None, **changed: int) -> Inputs:
+        """Draw inputs; `changed` sets sizes by symbol, as in `inputs(B=1)`."""
+        table = {**self.contract.sizes, **(sizes or {}), **changed}
+        generator = torch.Generator().manual_seed(seed)
+        drawn = {spec.name: values.make(spec, self.contract, generator, table) for spec in self.specs}
+        for spec in self.specs:
+            if spec.role == "pair" and self.pred in drawn:
+                drawn[spec.name] = drawn[self.pred] + 0.3 * drawn[spec.name]
+        return drawn
+
+    def raw(self, inputs: Inputs, module: Any = None) -> Any:
+        """Call the loss; the prediction is part of a graph."""
+        component = self.module if module is None else module
+        inputs = dict(inputs)
+        if self.pred and inputs[self.pred].is_floating_point() and not inputs[self.pred].requires_grad:
+            # Not a leaf, as in training: writing to it in place is possible, and noticed.
+            inputs[self.pred] = inputs[self.pred].detach().clone().requires_grad_() * 1
+        if signature_of(component) is None or self._positional(component):
+            return component(*inputs.values())
+        return component(**inputs)
+
+    def _positional(self, component: Any) -> bool:
+        signature = signature_of(component)
+        assert signature is not None
+        known = {n for n, p in signature.parameters.items() if p.kind not in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)}
+        return not all(spec.name in known for spec in self.specs)
+
+    def loss(self, inputs: Inputs, module: Any = None) -> Tensor:
+        """The loss as one number: the mean where it returns more than one."""
+        value = scalar(self.raw(inputs, module))
+        if value is None:
+            raise Skip("it returns no tensor (see output)")
+        return value if value.dim() == 0 else value.mean()
+
+    def value(self, inputs: Inputs, module: Any = None) -> float:
+        """The loss as a float."""
+        return judge.number(self.loss(inputs, module))
+
+    def value_and_grad(self, inputs: Inputs, module: Any = None) -> tuple[float, Optional[Tensor]]:
+        """The loss and its gradient with respect to the prediction (None where no graph leads there)."""
+        leaf = inputs[self.pred].detach().clone().requires_grad_()
+        value = self.loss({**inputs, self.pred: leaf * 1}, module)
+        if not value.requires_grad:
+            return judge.number(value), None
+        return judge.number(value), judge.gradients(value, [leaf])[0]
+
+    def perfect(self, inputs: Inputs, strength: float = 10.0, shift: int = 0) -> Inputs:
+        """Inputs whose prediction agrees with the truth (or with the truth's class plus `shift`)."""
+        pred, target = inputs[self.pred], inputs[self.target]
+        role = self.spec(self.pred).role
+        if self.family in INDEXED:
+            labels = self._plain_labels(inputs)
+            hot = nn.functional.one_hot((labels + shift) % self.classes, self.classes).movedim(-1, self.class_dim)
+            certain = hot.to(pred.dtype)
+        else:
+            certain = target.to(pred.dtype) if shift == 0 else 1 - target.to(pred.dtype)
+        if role in ("unit", "probs"):
+            return {**inputs, self.pred: certain.clamp(1e-4, 1 - 1e-4)}
+        return {**inputs, self.pred: (certain * 2 - 1) * strength}
+
+    def _plain_labels(self, inputs: Inputs) -> Tensor:
+        labels = inputs[self.target]
+        return labels[:, 0] if self.family == "pixels1" else labels
+
+    @property
+    def class_dim(self) -> int:
+        """The dimension of the prediction that holds the classes."""
+        return -1 if self.family == "tokens" else 1
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return self.contract.shape(self.spec(self.pred).shape)[self.class_dim]
+
+    # What the loss says about itself.
+
+    @property
+    def ignore_index(self) -> Optional[int]:
+        """The ignored label: the contract's, the constructor's, or the attribute's."""
+        if self.family not in INDEXED:
+            return None
+        for value in (
+            self.contract.ignore_index,
+            self.builder.default("ignore_index"),
+            getattr(self.module, "ignore_index", None),
+            self._call_default("ignore_index"),
+        ):
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value
+        return None
+
+    def _call_default(self, name: str) -> Any:
+        signature = signature_of(self.module)
+        parameter = signature.parameters.get(name) if signature else None
+        return None if parameter is None or parameter.default is parameter.empty else parameter.default
+
+    @property
+    def reduction(self) -> str:
+        """The declared reduction, empty if nothing declares one."""
+        for value in (
+            self.contract.get("reduction"),
+            self.builder.default("reduction"),
+            self._call_default("reduction"),
+            getattr(self.module, "reduction", None),
+        ):
+            if value is not None and not callable(value):
+                return str(getattr(value, "value", value)).lower()
+        return ""
+
+    def ignoring(self, inputs: Inputs, where: Tensor, ignore: Optional[int] = None) -> Inputs:
+        """The inputs with the truth ignored where the mask says so."""
+        label = self.ignore_index if ignore is None else ignore
+        assert label is not None
+        target = inputs[self.target].clone()
+        target[where] = label
+        return {**inputs, self.target: target}
+
+    def require(self, *families: str) -> None:
+        """Skip unless the family is one of these.
+
+        Raises:
+            Skip: It is another.
+        """
+        if self.family not in families:
+            raise Skip(f"applies to {_plural(families)}; this loss takes {self.family or 'other inputs'}")
+
+    def plain_extras(self) -> bool:
+        """Whether every further input is one that leaves the loss's meaning alone (weights, masks)."""
+        extra = [s for s in self.specs if s.name not in (self.pred, self.target)]
+        return all(spec.role in ("weights", "boolmask", "positive") for spec in extra)
+
+    def attempt(self, function: Callable[[], Any]) -> Any:
+        """The result of a call, or None if it raises."""
+        reseed()
+        try:
+            return function()
+        except Exception:
+            return None
+
+
+def _plural(families: tuple[str, ...]) -> str:
+    if set(families) == set(INDEXED):
+        return "losses with class indices"
+    if set(families) <= set(BINARY):
+        return "losses with 0/1 targets"
+    return ", ".join(families)
+
+
+def known_families() -> tuple[str, ...]:
+    """Every family that inputs can be classed as."""
+    return (*FAMILIES, "triplet", "moments", "critics", "single", "none")

@@ -1,0 +1,471 @@
+"""Checks of how a loss treats its target: the optimum, ignored elements, odd labels, extreme predictions."""
+
+from __future__ import annotations
+
+import math
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+from . import judge
+from .core import Broken, Measured, Skip
+from .layouts import BINARY, INDEXED
+from .loss import Inputs, LossCase
+from .loss_checks import check
+from .trace import nonfinite_gradient_line, nonfinite_line
+
+EQUAL_IS_BEST = ("regression", "images", "boxes", "distill")
+
+
+@check("perfect-is-lowest")
+def perfect_is_lowest(case: LossCase) -> Measured:
+    """The value at the truth, at chance and at wrong classes."""
+    if not case.plain_extras():
+        raise Skip("a further input decides where the optimum lies")
+    if case.family in EQUAL_IS_BEST:
+        return _equal_is_best(case)
+    if case.family == "pair":
+        return _aligned_is_best(case)
+    if case.family == "embeddings":
+        return _clustered_is_best(case)
+    case.require(*INDEXED, *BINARY)
+    inputs = case.inputs()
+    chance = case.value(_uniform(case, inputs))
+    best = case.value(case.perfect(inputs))
+    shifts = range(1, case.classes) if case.family in INDEXED else (1,)
+    wrong = {shift: case.value(case.perfect(inputs, shift=shift)) for shift in shifts}
+    lowest = min(wrong, key=lambda shift: wrong[shift])
+    if not best < wrong[lowest] or not best < chance:
+        raise _not_lowest(case, best, chance, lowest, wrong[lowest])
+    _reaches_floor(case, inputs, best, chance)
+    return Measured(f"{best:.4g} at the truth, {chance:.4g} at chance, {wrong[lowest]:.4g} when wrong", "lowest, near 0")
+
+
+def _uniform(case: LossCase, inputs: Inputs) -> Inputs:
+    pred = inputs[case.pred]
+    fill = {"unit": 0.5, "probs": 1 / max(case.classes, 1)}.get(case.spec(case.pred).role, 0.0)
+    return {**inputs, case.pred: torch.full_like(pred, fill)}
+
+
+def _not_lowest(case: LossCase, best: float, chance: float, shift: int, wrong: float) -> Broken:
+    if case.family in INDEXED and wrong <= best and wrong < chance:
+        why = f"Predicting class (label + {shift}) mod C costs less than predicting the label."
+        where = case.source.point(r"target\w*\s*[-+]\s*1|labels?\s*[-+]\s*1|[-+]\s*1\b", r"one_hot|gather|roll|reshape|view")
+        return Broken(f"{best:.4g} at the truth, {wrong:.4g} at label + {shift}", "lowest at the truth", why, f"Correct {where}.")
+    where = case.source.point(r"reshape\(|view\(|permute|transpose", r"return\s+-|1\s*-|return .*\+", r"-\s*\w|return")
+    return Broken(
+        f"{best:.4g} at the truth, {chance:.4g} at chance, {wrong:.4g} when wrong",
+        "lowest at the truth",
+        "A perfect prediction is not the cheapest: the sign is turned, or prediction and target are matched up wrongly.",
+        f"Check sign and order of dimensions at {where}; a channels-first map needs movedim(1, -1) before it is flattened.",
+    )
+
+
+def _reaches_floor(case: LossCase, inputs: Inputs, best: float, chance: float) -> None:
+    """A loss that keeps falling with confidence must end near nothing; else it is squashed twice."""
+    if case.spec(case.pred).role != "logits":
+        return
+    certain = case.value(case.perfect(inputs, strength=20))
+    mild = case.value(case.perfect(inputs, strength=3))
+    floor = float(case.contract.get("minimum", 0.0))
+    if certain <= best + 1e-6 <= mild + 1e-6 and certain - floor > 0.12 * abs(chance - floor):
+        where = case.source.point(r"softmax\((?!.*log)|sigmoid\(", r"softmax|sigmoid", r"return")
+        raise Broken(
+            f"{certain:.4g} at a certain, right prediction ({chance:.4g} at chance)",
+            f"about {floor:g}",
+            "It cannot reach its floor however certain the prediction is: typical of softmax or sigmoid applied twice.",
+            f"Pass raw logits on at {where}; cross_entropy and BCE-with-logits apply theirs themselves.",
+        )
+
+
+def _equal_is_best(case: LossCase) -> Measured:
+    inputs = case.inputs()
+    target = inputs[case.target]
+    best = case.value({**inputs, case.pred: target.clone()})
+    other = min(case.value(case.inputs(seed) | {}) if False else case.value(case.inputs(seed)) for seed in (1, 2, 3))
+    if best < other:
+        return Measured(f"{best:.4g} at the truth, {other:.4g} elsewhere", "lowest at the truth")
+    where = case.source.point(r"return\s+-|-\s*\(|1\s*-", r"return")
+    raise Broken(
+        f"{best:.4g} at the truth, {other:.4g} elsewhere",
+        "lowest at the truth",
+        "A prediction equal to the target is not the cheapest.",
+        f"Check the sign at {where}.",
+    )
+
+
+def _aligned_is_best(case: LossCase) -> Measured:
+    inputs = case.inputs()
+    aligned = case.value({**inputs, case.target: inputs[case.pred].clone()})
+    mixed = case.value({**inputs, case.target: torch.roll(inputs[case.pred], 1, dims=0)})
+    if aligned < mixed:
+        return Measured(f"{aligned:.4g} for matched, {mixed:.4g} for mismatched pairs", "lower for matched pairs")
+    where = case.source.point(r"arange|labels|eye|diag|roll", r"/\s*(self\.)?(temperature|tau)|\* ?-|return\s+-", r"return")
+    raise Broken(
+        f"{aligned:.4g} for matched, {mixed:.4g} for mismatched pairs",
+        "lower for matched pairs",
+        "Pairs that belong together cost more than pairs that do not.",
+        f"Check which entries are positives, and the sign, at {where}.",
+    )
+
+
+def _clustered_is_best(case: LossCase) -> Measured:
+    inputs = case.inputs()
+    labels, size = inputs[case.target], inputs[case.pred].shape[-1]
+    centers = torch.eye(max(int(labels.max()) + 1, 1), size) * 3
+    noise = 0.05 * inputs[case.pred]
+    clustered = case.value({**inputs, case.pred: centers[labels] + noise})
+    mixed = case.value({**inputs, case.pred: centers[torch.roll(labels, 1)] + noise})
+    if any(True for _ in getattr(case.module, "parameters", tuple)()) and not clustered < mixed:
+        raise Skip("it learns class centers of its own")
+    if clustered < mixed:
+        return Measured(f"{clustered:.4g} for clusters, {mixed:.4g} for mixed classes", "lower for clusters")
+    where = case.source.point(r"mask|==|labels", r"return\s+-|-\s*\(", r"return")
+    raise Broken(
+        f"{clustered:.4g} for clusters, {mixed:.4g} for mixed classes",
+        "lower for clusters",
+        "Embeddings clustered by label cost no less than mixed ones.",
+        f"Check which pairs count as positive, and the sign, at {where}.",
+    )
+
+
+def _need_ignore(case: LossCase) -> int:
+    case.require(*INDEXED)
+    label = case.ignore_index
+    if label is None:
+        raise Skip("no ignore_index in the contract or the code")
+    return label
+
+
+@check("all-ignored")
+def all_ignored(case: LossCase) -> Measured:
+    """Nothing valid at all."""
+    _need_ignore(case)
+    inputs = case.inputs()
+    everything = torch.ones_like(inputs[case.target], dtype=torch.bool)
+    ignored = case.ignoring(inputs, everything)
+    value, gradient = case.value_and_grad(ignored, case.fresh())
+    divide = case.source.point(r"/\s*\(?\w*(valid|mask|count|num|n_|weight|keep|total|denom)", r"\.mean\(", r"/ |div\(", r"cross_entropy|nll_loss")
+    if not math.isfinite(value):
+        where = nonfinite_line(case.source, lambda: case.raw(ignored, case.fresh())) or divide
+        raise Broken(
+            f"{value}",
+            "finite, gradient 0",
+            "A crop or batch without a valid element gives a non-finite loss: one such batch ends the training.",
+            f"Divide by max(number of valid elements, 1) at {where}.",
+        )
+    if gradient is None:
+        where = case.source.point(r"torch\.(tensor|zeros)\(|new_zeros|new_tensor|return 0", r"return")
+        raise Broken(
+            "no graph",
+            "finite, gradient 0",
+            "backward() raises for a batch without a valid element.",
+            f"Return {case.pred}.sum() * 0 instead at {where}.",
+        )
+    if judge.max_abs(gradient) > 1e-12 or math.isnan(judge.max_abs(gradient)):
+        where = nonfinite_gradient_line(case.source, lambda: case.loss(ignored | {}, case.fresh()))
+        raise Broken(
+            f"max |grad| {judge.max_abs(gradient):.3g}",
+            "0",
+            "Elements without a label still push the prediction.",
+            f"Mask the ignored elements before they are summed, at {where or divide}.",
+        )
+    return Measured(f"{value:.4g}, gradient 0", "finite, gradient 0")
+
+
+@check("ignored-elements")
+def ignored_elements(case: LossCase) -> Measured:
+    """Value and gradient at ignored elements, for the declared label and for another one."""
+    label = _need_ignore(case)
+    _ignores(case, label, None)
+    other = 254 if label != 254 else 253
+    if "ignore_index" in case.builder.parameters:
+        module = case.attempt(lambda: case.fresh(ignore_index=other))
+        if module is not None:
+            _ignores(case, other, module)
+            return Measured(f"no influence with {label} and with {other}", "no influence, gradient 0")
+    return Measured("no influence", "no influence, gradient 0")
+
+
+def _ignores(case: LossCase, label: int, module: object) -> None:
+    inputs = case.inputs()
+    shape = inputs[case.target].shape
+    where = torch.rand(shape, generator=torch.Generator().manual_seed(5)) < 0.3
+    where.view(-1)[0], where.view(-1)[-1] = True, False
+    ignored = case.ignoring(inputs, where, label)
+    value, gradient = case.value_and_grad(ignored, module)
+    spot = _expand(case, where, inputs[case.pred])
+    other = {**ignored, case.pred: torch.where(spot, inputs[case.pred] * -2 + 1, inputs[case.pred])}
+    moved = case.value(other, module)
+    leak = 0.0 if gradient is None else judge.max_abs(gradient * spot)
+    line = _ignore_line(case)
+    if not judge.close(value, moved, 1e-5, 1e-7):
+        raise Broken(
+            f"the value moves from {value:.6g} to {moved:.6g}",
+            "no influence",
+            f"Predictions at elements labelled {label} change the loss.",
+            f"Leave out elements that equal ignore_index at {line}.",
+        )
+    if leak > 1e-9 or math.isnan(leak):
+        raise Broken(
+            f"max |grad| {leak:.3g} at ignored elements",
+            "0",
+            f"Elements labelled {label} receive a gradient.",
+            f"Mask the prediction as well as the target at {line}.",
+        )
+
+
+def _ignore_line(case: LossCase) -> str:
+    return case.source.point(
+        r"!=\s*(self\.)?ignore|==\s*(self\.)?ignore|(!=|==)\s*(255|-100)",
+        r"valid|mask",
+        r"ignore_index",
+        r"cross_entropy|nll_loss|one_hot|gather",
+        r"return",
+    )
+
+
+def _expand(case: LossCase, where: Tensor, pred: Tensor) -> Tensor:
+    """A mask of the target's shape as one of the prediction's."""
+    if case.family == "pixels1":
+        return where.expand(pred.shape)
+    return where.unsqueeze(case.class_dim).expand(pred.shape)
+
+
+@check("ignored-divisor")
+def ignored_divisor(case: LossCase) -> Measured:
+    """Ignoring a part costs what leaving it out costs."""
+    _need_ignore(case)
+    case.require("classes", "pixels", "tokens")
+    if case.reduction in ("none", "sum") or not case.plain_extras() or len(case.specs) > 2:
+        raise Skip("its value is no mean of prediction and target alone")
+    dim = {"classes": 0, "pixels": 2, "tokens": 1}[case.family]
+    inputs = case.inputs()
+    size = inputs[case.target].shape[dim if case.family != "pixels" else 1]
+    if not _mixes(case, inputs):
+        raise Skip("its value depends on where an element stands")
+    target_dim = 1 if case.family != "classes" else 0
+    where = torch.zeros_like(inputs[case.target], dtype=torch.bool)
+    where.narrow(target_dim, size // 2, size - size // 2).fill_(True)
+    ignored = case.value(case.ignoring(inputs, where))
+    cropped = case.value(
+        {
+            case.pred: inputs[case.pred].narrow(dim, 0, size // 2),
+            case.target: inputs[case.target].narrow(target_dim, 0, size // 2),
+        }
+    )
+    if judge.close(ignored, cropped, 1e-3, 1e-6):
+        return Measured(f"{ignored:.5g} ignored, {cropped:.5g} left out", "equal")
+    where_line = case.source.point(r"numel\(\)|\.mean\(|size\(|shape\[", r"/\s*\w", r"\.sum\(")
+    raise Broken(
+        f"{ignored:.5g} with half of it ignored, {cropped:.5g} without that half (ratio {ignored / (cropped or 1):.3g})",
+        "equal",
+        "Ignored elements still count in the divisor: the loss shrinks where padding is frequent.",
+        f"Divide by the number of valid elements at {where_line}.",
+    )
+
+
+def _mixes(case: LossCase, inputs: Inputs) -> bool:
+    """Whether elements can change places (within the whole batch) without a change of the value."""
+    pred, target = inputs[case.pred], inputs[case.target]
+    dim = {"classes": 0, "pixels": 2, "tokens": 1}[case.family]
+    order = torch.randperm(pred.shape[dim], generator=torch.Generator().manual_seed(3))
+    moved = {**inputs, case.pred: pred.index_select(dim, order)}
+    moved[case.target] = target.index_select(1 if case.family != "classes" else 0, order)
+    if case.family == "pixels":
+        across = torch.randperm(pred.shape[3], generator=torch.Generator().manual_seed(4))
+        moved[case.pred] = moved[case.pred].index_select(3, across)
+        moved[case.target] = moved[case.target].index_select(2, across)
+    return judge.close(case.value(inputs), case.value(moved), 1e-4, 1e-6)
+
+
+@check("one-class")
+def one_class(case: LossCase) -> Measured:
+    """Targets that hold one class only."""
+    case.require(*INDEXED, *BINARY)
+    shown = []
+    last = case.classes - 1 if case.family in INDEXED else 1
+    for label in (0, last):
+        inputs = case.inputs()
+        target = inputs[case.target]
+        if case.family == "onehot":
+            target = torch.zeros_like(target)
+            target[:, 0 if label == 0 else -1] = 1
+        else:
+            target = torch.full_like(target, label)
+        value, gradient = case.value_and_grad({**inputs, case.target: target})
+        _must_be_finite(case, {**inputs, case.target: target}, value, gradient, f"a target of class {label} only")
+        shown.append(f"{value:.4g}")
+    return Measured(" and ".join(shown), "finite value and gradient")
+
+
+def _must_be_finite(case: LossCase, inputs: Inputs, value: float, gradient: Optional[Tensor], when: str) -> None:
+    if not math.isfinite(value):
+        where = nonfinite_line(case.source, lambda: case.raw(inputs, case.fresh())) or case.source.point(r"/ |log|sqrt|exp")
+        raise Broken(f"{value}", "finite", f"For {when} the loss is not finite.", f"Guard {where}: {_remedy(where)}")
+    if gradient is not None and not judge.finite(gradient):
+        leaf = {**inputs, case.pred: inputs[case.pred].detach().clone().requires_grad_()}
+        where = nonfinite_gradient_line(case.source, lambda: case.loss(leaf, case.fresh()))
+        where = where or case.source.point(r"sqrt|norm|pow|\*\*|log|/")
+        raise Broken("gradient nan or inf", "finite", f"For {when} the gradient is not finite.", f"Guard {where}: {_remedy(where)}")
+
+
+def _remedy(line: str) -> str:
+    if "log" in line:
+        return "use log_softmax, logsigmoid or clamp_min before the logarithm."
+    if "exp" in line:
+        return "subtract the maximum first, or use log_softmax, logsumexp."
+    if "sqrt" in line or "norm" in line:
+        return "add eps inside the root, as its slope at 0 is infinite."
+    if "/" in line or "div" in line or "mean" in line:
+        return "clamp the divisor away from 0."
+    return "keep its argument inside the range where value and slope are finite."
+
+
+@check("extreme-values")
+def extreme_values(case: LossCase) -> Measured:
+    """Logits of 1e4, probabilities of 0 and 1, equal regression targets."""
+    role = case.spec(case.pred).role if case.pred else ""
+    if case.family in ("regression", "images", "distill", "boxes"):
+        inputs = case.inputs()
+        inputs = {**inputs, case.pred: inputs[case.target].clone()}
+        value, gradient = case.value_and_grad(inputs)
+        _must_be_finite(case, inputs, value, gradient, "a prediction equal to the target")
+        return Measured(f"{value:.4g}", "finite where prediction and target agree")
+    case.require(*INDEXED, *BINARY)
+    if role not in ("logits", "unit"):
+        raise Skip(f"the prediction is {role}")
+    tries: list[tuple[str, Inputs]] = []
+    inputs = case.inputs()
+    strength = 1e4 if role == "logits" else 1.0
+    what = "logits of 1e4" if role == "logits" else "probabilities of 0 and 1"
+    tries.append((f"{what} that are right", _exact(case, case.perfect(inputs, strength))))
+    tries.append((f"{what} that are wrong", _exact(case, case.perfect(inputs, strength, shift=1))))
+    if role == "logits":
+        tries.append(("random logits of 1e4", {**inputs, case.pred: inputs[case.pred] * 1e4}))
+    for when, given in tries:
+        value, gradient = case.value_and_grad(given)
+        _must_be_finite(case, given, value, gradient, when)
+    return Measured("finite", f"finite value and gradient for {what}")
+
+
+def _exact(case: LossCase, inputs: Inputs) -> Inputs:
+    if case.spec(case.pred).role == "unit":
+        return {**inputs, case.pred: inputs[case.pred].round()}
+    return inputs
+
+
+@check("label-range")
+def label_range(case: LossCase) -> Measured:
+    """A label C + 1 must raise, or at least not act as a class."""
+    case.require(*INDEXED)
+    bad = case.classes + 1
+    if case.ignore_index == bad:
+        raise Skip("that label is ignored")
+    inputs = case.inputs()
+    spot = (0,) * inputs[case.target].dim()
+    target = inputs[case.target].clone()
+    target[spot] = bad
+    try:
+        value = case.value({**inputs, case.target: target})
+    except Exception as error:
+        return Measured(f"raises {type(error).__name__}", "an exception, or no effect as a class")
+    for label in range(case.classes):
+        target[spot] = label
+        if judge.close(value, case.value({**inputs, case.target: target}), 1e-6, 1e-8):
+            where = case.source.point(r"clamp|clip|%|remainder|where|minimum", r"one_hot|gather")
+            raise Broken(
+                f"label {bad} costs what label {label} costs",
+                "an exception",
+                f"A label out of range is silently taken for class {label}: a wrong label map goes unnoticed.",
+                f"Replace only ignore_index, not every large label, at {where}.",
+            )
+    return Measured("accepted, acts as no class", "an exception, or no effect as a class")
+
+
+@check("degenerate-boxes")
+def degenerate_boxes(case: LossCase) -> Measured:
+    """Zero area, equal, disjoint and no boxes."""
+    case.require("boxes")
+    base = torch.tensor([[1.0, 1.0, 3.0, 3.0]])
+    tries = {
+        "a box of zero area": torch.tensor([[1.0, 1.0, 3.0, 1.0]]),
+        "a point": torch.tensor([[2.0, 2.0, 2.0, 2.0]]),
+        "equal boxes": base.clone(),
+        "disjoint boxes": base + 50,
+        "inverted corners": torch.tensor([[3.0, 3.0, 1.0, 1.0]]),
+    }
+    for when, box in tries.items():
+        inputs = {case.pred: box, case.target: base}
+        value, gradient = case.value_and_grad(inputs)
+        _must_be_finite(case, inputs, value, gradient, when)
+    both = {case.pred: tries["a point"], case.target: tries["a point"].clone()}
+    value, gradient = case.value_and_grad(both)
+    _must_be_finite(case, both, value, gradient, "two empty boxes")
+    if case.reduction in ("mean", "sum"):
+        none = {case.pred: torch.zeros(0, 4), case.target: torch.zeros(0, 4)}
+        value, gradient = case.value_and_grad(none)
+        _must_be_finite(case, none, value, gradient, "no boxes at all")
+    return Measured("finite", "finite value and gradient")
+
+
+@check("collapse")
+def collapse(case: LossCase) -> Measured:
+    """Embeddings that are all equal or zero, labels without a pair."""
+    case.require("embeddings", "pair", "triplet")
+    inputs = case.inputs()
+    floats = [name for name, value in inputs.items() if value.is_floating_point()]
+    tries = {
+        "equal embeddings": {**inputs, **{name: torch.ones_like(inputs[name]) for name in floats}},
+        "zero embeddings": {**inputs, **{name: torch.zeros_like(inputs[name]) for name in floats}},
+    }
+    if case.family == "embeddings":
+        count = len(inputs[case.target])
+        tries["labels without a pair"] = {**inputs, case.target: torch.arange(count) % max(count, 1)}
+        tries["one label"] = {**inputs, case.target: torch.zeros_like(inputs[case.target])}
+    for when, given in tries.items():
+        if "labels without" in when and any(True for _ in getattr(case.module, "parameters", tuple)()):
+            continue
+        value, gradient = case.value_and_grad(given, case.fresh())
+        _must_be_finite(case, given, value, gradient, when)
+    return Measured("finite", "finite value and gradient")
+
+
+@check("learns-target")
+def learns_target(case: LossCase) -> Measured:
+    """Adam on the logits reaches the target."""
+    case.require(*INDEXED, *BINARY)
+    if case.spec(case.pred).role != "logits" or not case.plain_extras():
+        raise Skip("not a loss of logits and target alone")
+    inputs = case.inputs(B=2)
+    start = inputs[case.pred].detach()
+    logits = (0.1 * start).requires_grad_()
+    optimizer = torch.optim.Adam([logits], lr=0.3)
+    module = case.fresh()
+    for _ in range(50):
+        gradient = judge.gradients(case.loss({**inputs, case.pred: logits * 1}, module), [logits])[0]
+        logits.grad = gradient
+        optimizer.step()
+    right = _share_right(case, logits.detach(), inputs)
+    if right >= 0.9:
+        return Measured(f"{right:.0%} of the elements right", ">= 90% after 50 steps")
+    where = case.source.point(r"reshape\(|view\(|permute|transpose", r"return\s+-|-\s", r"return")
+    raise Broken(
+        f"{right:.0%} of the elements right",
+        ">= 90% after 50 steps",
+        "Descending the loss does not lead to the target.",
+        f"Check the sign, and how prediction and target are matched up, at {where}.",
+    )
+
+
+def _share_right(case: LossCase, logits: Tensor, inputs: Inputs) -> float:
+    target = inputs[case.target]
+    if case.family in INDEXED:
+        target = target[:, 0] if case.family == "pixels1" else target
+        return judge.number((logits.argmax(dim=case.class_dim) == target).double().mean())
+    if case.family == "onehot":
+        return judge.number((logits.argmax(dim=1) == target.argmax(dim=1)).double().mean())
+    if logits.dim() == target.dim() + 1:
+        logits = logits[:, 0]
+    return judge.number(((logits > 0) == (target > 0.5)).double().mean())

@@ -1,0 +1,131 @@
+"""The user's source: which line raised, which line to change."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Any, Iterable, Optional
+
+
+def clip(text: str, limit: int) -> str:
+    """Cap a text on one line or several, the cut marked."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+class Source:
+    """One file of the user's, and the part of it that is checked.
+
+    Args:
+        file: The name under which it was compiled.
+        text: Its content.
+    """
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.text = text
+        self.lines = text.splitlines()
+        self.span = (1, len(self.lines))
+        self.files = {file}
+        try:
+            self.tree: ast.Module = ast.parse(text)
+        except SyntaxError:
+            self.tree = ast.parse("")
+
+    def focus(self, name: str) -> None:
+        """Prefer the lines of the class or function called `name`."""
+        node = self.node(name)
+        if node is not None and getattr(node, "end_lineno", None):
+            self.span = (node.lineno, int(node.end_lineno or node.lineno))
+
+    def node(self, name: str) -> Any:
+        """The definition of that class or function, or None."""
+        kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        found = [node for node in ast.walk(self.tree) if isinstance(node, kinds) and node.name == name]
+        return found[0] if found else None
+
+    def body(self) -> str:
+        """The text of the part that is checked."""
+        return "\n".join(self.lines[self.span[0] - 1 : self.span[1]])
+
+    def code(self) -> str:
+        """That part without comments and docstrings."""
+        return "\n".join(self._bare(number) for number in range(self.span[0], self.span[1] + 1))
+
+    def docs(self) -> str:
+        """Docstrings and comments of the whole file, in lower case."""
+        kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        strings = [ast.get_docstring(node) or "" for node in ast.walk(self.tree) if isinstance(node, kinds)]
+        comments = [line.split("#", 1)[1] for line in self.lines if "#" in line]
+        return "\n".join([*strings, *comments]).lower()
+
+    def quote(self, number: int) -> str:
+        """`line 12 ('return loss')`."""
+        text = self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
+        prefix = "" if self.file.startswith("<") or len(self.files) == 1 else ""
+        return f"{prefix}line {number} (`{clip(text, 100)}`)"
+
+    def first(self, *patterns: str) -> Optional[int]:
+        """The number of the first code line that matches a pattern, patterns tried in order, the focus before the rest."""
+        for pattern in patterns:
+            expression = re.compile(pattern)
+            inside = range(self.span[0], self.span[1] + 1)
+            outside = [n for n in range(1, len(self.lines) + 1) if n not in inside]
+            for number in [*inside, *outside]:
+                if expression.search(self._bare(number)):
+                    return number
+        return None
+
+    def point(self, *patterns: str, otherwise: str = "the code") -> str:
+        """The first matching line, quoted; or `otherwise`."""
+        number = self.first(*patterns)
+        return otherwise if number is None else self.quote(number)
+
+    def _bare(self, number: int) -> str:
+        if not 0 < number <= len(self.lines) or number in self._doc_lines():
+            return ""
+        return self.lines[number - 1].split("  #", 1)[0]
+
+    def _doc_lines(self) -> set[int]:
+        if not hasattr(self, "_docs"):
+            self._docs: set[int] = set()
+            for node in ast.walk(self.tree):
+                if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+                    self._docs.update(range(node.lineno, int(node.end_lineno or node.lineno) + 1))
+            self._docs.update(n for n, line in enumerate(self.lines, 1) if line.lstrip().startswith("#"))
+        return self._docs
+
+    def raised_at(self, error: BaseException) -> Optional[str]:
+        """The user's innermost line in a traceback, quoted; None if the user's code took no part."""
+        frames = [entry for entry in traceback.extract_tb(error.__traceback__) if entry.filename in self.files]
+        if isinstance(error, SyntaxError) and error.filename in self.files:
+            return self.quote(error.lineno or 1)
+        if not frames:
+            return None
+        return self._quote_in(frames[-1].filename, frames[-1].lineno or 0)
+
+    def _quote_in(self, file: str, number: int) -> str:
+        if file == self.file:
+            return self.quote(number)
+        try:
+            text = Path(file).read_text(encoding="utf-8").splitlines()[number - 1].strip()
+        except (OSError, IndexError, UnicodeDecodeError):
+            text = ""
+        return f"{Path(file).name} line {number} (`{clip(text, 100)}`)"
+
+    def running_line(self) -> Optional[int]:
+        """The user's innermost line that is being executed now."""
+        frame: Optional[FrameType] = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code.co_filename == self.file:
+                return frame.f_lineno
+            frame = frame.f_back
+        return None
+
+    def mentions(self, words: Iterable[str]) -> bool:
+        """Whether docstrings or comments contain one of the words."""
+        docs = self.docs()
+        return any(word in docs for word in words)

@@ -1,0 +1,110 @@
+"""Watching a program's torch calls, to name the line where something went wrong."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any, Callable, Optional
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten
+
+from . import judge
+from .source import Source
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """Every tensor inside nested tuples, lists and dicts."""
+    return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]
+
+
+class Trace(TorchFunctionMode):
+    """Notes, per kind of accident, the first user line at which it happened.
+
+    Attributes:
+        nonfinite: A finite input became a non-finite output.
+        detached: An input was part of the graph and the floating output, or a Python number, was not.
+        written: A watched tensor was changed in place.
+        calls: (function name, line) of every call.
+    """
+
+    def __init__(self, source: Source, watched: tuple[Tensor, ...] = ()) -> None:
+        super().__init__()
+        self.source = source
+        self.watched = [(tensor, tensor._version) for tensor in watched]
+        self.nonfinite: Optional[int] = None
+        self.detached: Optional[int] = None
+        self.written: Optional[int] = None
+        self.calls: list[tuple[str, Optional[int]]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the call and look at what went in and what came out."""
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        name = getattr(func, "__name__", "")
+        line = self.source.running_line()
+        self.calls.append((name, line))
+        if line is None or name in ("__get__", "size", "dim", "requires_grad_", "numel"):
+            if "grad" not in name and "data" not in repr(func)[:60]:
+                return result
+        inputs = tensors((args, kwargs))
+        self._look(inputs, result, line)
+        return result
+
+    def _look(self, inputs: list[Tensor], result: Any, line: Optional[int]) -> None:
+        outputs = tensors(result)
+        with torch._C.DisableTorchFunction():
+            for tensor, version in self.watched:
+                if self.written is None and tensor._version != version:
+                    self.written = line
+            if self.nonfinite is None and not all(map(_finite, outputs)) and all(map(_finite, inputs)):
+                self.nonfinite = line
+            if self.detached is None and any(t.requires_grad for t in inputs):
+                lost = isinstance(result, float) or any(_is_real(t) and not t.requires_grad for t in outputs)
+                lost = lost or any(not t.is_floating_point() and t.dtype == torch.int64 for t in outputs)
+                if lost:
+                    self.detached = line
+
+
+def _is_real(value: Tensor) -> bool:
+    return value.is_floating_point() and value.numel() > 0
+
+
+def _finite(value: Tensor) -> bool:
+    return not value.is_floating_point() or value.is_meta or judge.finite(value)
+
+
+def traced(source: Source, function: Callable[[], Any], watched: tuple[Tensor, ...] = ()) -> Trace:
+    """Run under a trace; an exception of the function ends the trace, not the check."""
+    trace = Trace(source, watched)
+    try:
+        with trace:
+            function()
+    except Exception:  # noqa: S110
+        pass
+    return trace
+
+
+def nonfinite_line(source: Source, function: Callable[[], Any]) -> str:
+    """Where the forward pass first turns finite numbers into others, quoted."""
+    line = traced(source, function).nonfinite
+    return source.quote(line) if line else ""
+
+
+def nonfinite_gradient_line(source: Source, function: Callable[[], Tensor]) -> str:
+    """The forward line whose backward yields a nan, by torch's anomaly mode, quoted."""
+    pattern = re.compile(r'File "([^"]+)", line (\d+)')
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with torch.autograd.set_detect_anomaly(True):
+                function().backward()
+    except Exception:  # noqa: S110
+        pass
+    for warning in caught:
+        hits = [int(n) for file, n in pattern.findall(str(warning.message)) if file == source.file]
+        if hits:
+            return source.quote(hits[-1])
+    return ""

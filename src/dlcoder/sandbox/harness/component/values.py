@@ -1,0 +1,89 @@
+"""Tensors for every role that an input can play."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import torch
+from torch import Tensor
+
+from .contract import Contract, Spec
+
+INTEGER_ROLES = ("labels", "ids", "tokens")
+
+
+def class_dim(shape: tuple[int, ...]) -> int:
+    """The dimension that holds the classes of a prediction of this shape: 1, or the last of a (B, T, C)."""
+    return 1 if len(shape) > 1 else 0
+
+
+def make(spec: Spec, contract: Contract, generator: torch.Generator, sizes: Optional[dict[str, int]] = None) -> Tensor:
+    """Draw a tensor for an input."""
+    shape = contract.shape(spec.shape, sizes)
+    value = _draw(spec, shape, contract, generator, sizes)
+    if spec.dtype:
+        value = value.to(getattr(torch, {"long": "int64", "float": "float32"}.get(spec.dtype, spec.dtype)))
+    return value
+
+
+def _draw(
+    spec: Spec, shape: tuple[int, ...], contract: Contract, generator: torch.Generator, sizes: Optional[dict[str, int]]
+) -> Tensor:
+    if spec.choices:
+        picks = torch.randint(0, len(spec.choices), shape, generator=generator)
+        return torch.tensor(spec.choices)[picks]
+    if spec.role in INTEGER_ROLES:
+        return _integers(spec, shape, contract, generator, sizes)
+    if spec.role in _BINARY:
+        coin = torch.rand(shape, generator=generator) < _BINARY[spec.role]
+        return coin if spec.role == "boolmask" else coin.float() * (2 if spec.role == "signs" else 1) - (
+            1 if spec.role == "signs" else 0
+        )
+    if spec.role == "boxes":
+        corner = torch.rand(*shape[:-1], 2, generator=generator) * 20
+        return torch.cat([corner, corner + 2 + torch.rand(*shape[:-1], 2, generator=generator) * 10], dim=-1)
+    if spec.role == "onehot":
+        labels = balanced((shape[0], *shape[2:]), shape[1], generator)
+        return torch.nn.functional.one_hot(labels, shape[1]).movedim(-1, 1).float()
+    noise = torch.randn(shape, generator=generator)
+    return _REAL.get(spec.role, lambda value, _: value)(_ranged(noise, spec, generator), spec)
+
+
+_BINARY = {"multihot": 0.5, "boolmask": 0.7, "signs": 0.5, "padding": 0.7}
+
+
+def _ranged(noise: Tensor, spec: Spec, generator: torch.Generator) -> Tensor:
+    if spec.low is None or spec.high is None:
+        return noise
+    return torch.rand(noise.shape, generator=generator) * (spec.high - spec.low) + spec.low
+
+
+_REAL: dict[str, Any] = {
+    "logits": lambda value, spec: value * 1.5 if spec.low is None else value,
+    "unit": lambda value, spec: torch.sigmoid(value) if spec.low is None else value.clamp(0.02, 0.98),
+    "probs": lambda value, spec: torch.softmax(value, dim=class_dim(tuple(value.shape))),
+    "logprobs": lambda value, spec: torch.log_softmax(value, dim=class_dim(tuple(value.shape))),
+    "weights": lambda value, spec: torch.sigmoid(value) + 0.5,
+    "positive": lambda value, spec: torch.sigmoid(value) + 0.5,
+}
+
+
+def _integers(
+    spec: Spec, shape: tuple[int, ...], contract: Contract, generator: torch.Generator, sizes: Optional[dict[str, int]]
+) -> Tensor:
+    if spec.role == "ids":
+        return torch.arange(shape[0]) // 2 if len(shape) == 1 else torch.zeros(shape, dtype=torch.int64)
+    table = sizes or contract.sizes
+    symbol = "V" if spec.role == "tokens" else "C"
+    low = 0 if spec.low is None else int(spec.low)
+    high = table[symbol] if spec.high is None else int(spec.high)
+    return balanced(shape, max(high - low, 1), generator) + low
+
+
+def balanced(shape: tuple[int, ...], classes: int, generator: torch.Generator) -> Tensor:
+    """Class indices in which every class is present if there is room, in random places."""
+    count = 1
+    for size in shape:
+        count *= size
+    order = torch.randperm(count, generator=generator)
+    return (torch.arange(count) % classes)[order].reshape(shape)
