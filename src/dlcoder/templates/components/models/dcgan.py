@@ -1,0 +1,87 @@
+"""DCGAN: a generator and a discriminator of strided convolutions.
+
+Shapes: noise (B, Z), images (B, 3, 64, 64) in [-1, 1], scores (B,).
+Parameters at Z = 100 and width 64: 3,576,704 (generator), 2,765,568 (discriminator).
+Reference: Radford et al., arXiv:1511.06434. For a Wasserstein critic build the
+discriminator with `norm=False`.
+"""
+
+from torch import Tensor, nn
+
+
+class Generator(nn.Module):
+    """Maps noise to images.
+
+    Args:
+        noise_dim: Z.
+        width: Channels of the last hidden layer; the first has eight times as many.
+    """
+
+    def __init__(self, noise_dim: int = 100, *, width: int = 64) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ConvTranspose2d(noise_dim, 8 * width, 4, bias=False),
+            nn.BatchNorm2d(8 * width),
+            nn.ReLU(inplace=True),
+            *_enlarge(8 * width, 4 * width),
+            *_enlarge(4 * width, 2 * width),
+            *_enlarge(2 * width, width),
+            nn.ConvTranspose2d(width, 3, 4, stride=2, padding=1, bias=False),
+            nn.Tanh(),
+        )
+        _initialize(self)
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """Return images (B, 3, 64, 64) in [-1, 1] for noise (B, Z)."""
+        images: Tensor = self.layers(noise[:, :, None, None])
+        return images
+
+
+class Discriminator(nn.Module):
+    """Scores images; there is no sigmoid at the end.
+
+    Args:
+        width: Channels of the first layer; the last hidden has eight times as many.
+        norm: Use batch norm, which a gradient penalty does not go with.
+    """
+
+    def __init__(self, *, width: int = 64, norm: bool = True) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, width, 4, stride=2, padding=1, bias=False),
+            nn.LeakyReLU(0.2, inplace=True),
+            *_reduce(width, 2 * width, norm=norm),
+            *_reduce(2 * width, 4 * width, norm=norm),
+            *_reduce(4 * width, 8 * width, norm=norm),
+            nn.Conv2d(8 * width, 1, 4, bias=False),
+        )
+        _initialize(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return scores (B,) for images (B, 3, 64, 64)."""
+        scores: Tensor = self.layers(images)
+        return scores.flatten()
+
+
+def _enlarge(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [
+        nn.ConvTranspose2d(channels_in, channels_out, 4, 2, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    ]
+
+
+def _reduce(channels_in: int, channels_out: int, *, norm: bool) -> list[nn.Module]:
+    return [
+        nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1, bias=not norm),
+        nn.BatchNorm2d(channels_out) if norm else nn.Identity(),
+        nn.LeakyReLU(0.2, inplace=True),
+    ]
+
+
+def _initialize(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, std=0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, mean=1.0, std=0.02)
