@@ -185,8 +185,6 @@ def _gpu(index: int, cells: dict[str, str]) -> Gpu:
     if free is None and total is not None and used is not None:
         free = total - used
     lanes = [value(cells.get(f"pcie.link.width.{which}")) for which in ("current", "max")]
-    recovery = value(cells.get("gpu_recovery_action"))
-    pending = "retired pages" if value(cells.get("retired_pages.pending")).lower() == "yes" else ""
     return Gpu(
         index=index,
         name=value(cells.get("name")) or "unknown",
@@ -199,13 +197,25 @@ def _gpu(index: int, cells: dict[str, str]) -> Gpu:
         compute_capability=value(cells.get("compute_cap")),
         ecc=value(cells.get("ecc.mode.current")),
         ecc_uncorrected=number(cells.get("ecc.errors.uncorrected.volatile.total")),
-        repair_pending=recovery.lower() if recovery else pending,
+        repair_pending=_repair(cells),
         throttled_by=_throttles(cells),
         compute_mode=value(cells.get("compute_mode")),
         mig=["enabled"] if value(cells.get("mig.mode.current")) == "Enabled" else [],
         pcie_lanes="/".join(lanes) if all(lanes) else "",
         fabric=value(cells.get("fabric.state")),
     )
+
+
+def _repair(cells: dict[str, str]) -> str:
+    """What the GPU needs before it can be relied on again, by whichever field this driver says so."""
+    said = " ".join(cells.values()).lower()
+    if "gpu is lost" in said:
+        return "a reboot (it has fallen off the bus)"
+    if "requires reset" in said:
+        return "a reset"
+    if recovery := value(cells.get("gpu_recovery_action")):
+        return recovery.lower()
+    return "a reset to retire pages" if value(cells.get("retired_pages.pending")).lower() == "yes" else ""
 
 
 def _throttles(cells: dict[str, str]) -> list[str]:
@@ -263,7 +273,7 @@ def add_repairs(gpus: list[Gpu], text: str) -> None:
         if failed:
             by_uuid[row[0]].repair_pending = "replacement (row remapping failed)"
         elif pending:
-            by_uuid[row[0]].repair_pending = by_uuid[row[0]].repair_pending or "row remapping"
+            by_uuid[row[0]].repair_pending = by_uuid[row[0]].repair_pending or "a reset to remap rows"
 
 
 def add_mig(gpus: list[Gpu], listing: str) -> None:

@@ -1,0 +1,68 @@
+"""The tool `describe_environment`: what a run finds on this machine, and what is wrong with it."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from dlcoder.environment.model import Environment, Problem
+from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
+
+# Problems beyond these are named in one line; all are in the structured answer.
+_SHOWN = 6
+_SENTENCE = 260
+_DESCRIPTION = """\
+Find what is wrong with this machine and its Python before blaming the code: one call replaces nvidia-smi, \
+torch.utils.collect_env, pip check, ulimit and df.
+Looks at GPUs (memory, who holds it, ECC, links), whether driver, CUDA, cuDNN, NCCL and torch fit together, libraries \
+that break each other, /dev/shm, ulimits, CPUs and memory that the cgroup leaves, disks, the scheduler. Imports torch \
+in the sandbox, so "it loads" is measured. Each problem comes with its consequence and its fix.
+Call it when CUDA is not available, an import fails, a run is killed, hangs or starves, or before a bug report.
+Returns problems[{id, severity, problem, consequence, fix, cause}] (worst first), gpus[], driver, torch, libraries, \
+limits, and `report`, a few lines to paste."""
+
+
+class DescribeEnvironmentInput(ToolInput):
+    """What to describe."""
+
+    python: str | None = Field(
+        default=None,
+        description="An interpreter or an environment's directory. Default: the project's .venv, VIRTUAL_ENV, "
+        "CONDA_PREFIX, then dlcoder's own.",
+    )
+
+
+class DescribeEnvironmentOutput(Environment, ToolOutput):
+    """Everything that was found."""
+
+    def text(self) -> str:
+        """The problems, then the report."""
+        grave = sum(problem.severity != "note" for problem in self.problems)
+        notes = len(self.problems) - grave
+        verdict = f"{grave or 'No'} problem{'' if grave == 1 else 's'}" + (f", {notes} note(s)" if notes else "") + "."
+        lines = [verdict, *map(_line, self.problems[:_SHOWN])]
+        if rest := self.problems[_SHOWN:]:
+            lines.append(f"Also: {', '.join(dict.fromkeys(problem.id for problem in rest))} (see `problems`).")
+        return "\n".join([*lines, "", self.report])
+
+
+def _line(problem: Problem) -> str:
+    parts = (problem.problem, problem.consequence, f"Fix: {problem.fix}")
+    return f"- [{problem.severity}] " + " ".join(part[:_SENTENCE] for part in parts)
+
+
+async def _run(arguments: DescribeEnvironmentInput, call: Call) -> DescribeEnvironmentOutput:
+    from dlcoder.environment.describe import describe
+
+    project = call.roots.allowed[0] if call.roots.allowed else Path.cwd()
+    found = await describe(arguments.python, project, call.progress)
+    return DescribeEnvironmentOutput.model_validate(found.model_dump())
+
+
+TOOL = Tool(
+    name="describe_environment",
+    title="Describe the environment",
+    description=_DESCRIPTION,
+    input=DescribeEnvironmentInput,
+    output=DescribeEnvironmentOutput,
+    run=_run,
+)
