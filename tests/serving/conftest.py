@@ -3,23 +3,18 @@
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from connections import MODES, SERVER, WAYS, Connect
 from mcp import Client, StdioServerParameters
 from sample_tools import SAMPLES
 
 from dlcoder.server import DlcoderServer, Options
 from dlcoder.serving.roots import RootsPolicy
-
-SERVER = str(Path(__file__).with_name("sample_tools.py"))
-WAYS = [f"{transport}-{era}" for transport in ("memory", "stdio", "http") for era in ("legacy", "modern")]
-MODES = {"legacy": "legacy", "modern": "2026-07-28"}
-
-Connect = Callable[..., Any]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import jsonschema
 import pytest
-from conftest import Connect
+from connections import Connect
 from mcp import MCPError
 
 pytestmark = pytest.mark.anyio

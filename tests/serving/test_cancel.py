@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from conftest import Connect
+from connections import Connect
 
 pytestmark = pytest.mark.anyio
 

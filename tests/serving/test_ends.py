@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import SERVER
+from connections import SERVER
 
 from dlcoder.serving.children import descendants
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from conftest import SERVER
+from connections import SERVER
 
 from dlcoder.serving.frames import read_frame, recover_id
 from dlcoder.serving.stdio import LineSplitter

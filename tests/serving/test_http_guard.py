@@ -1,4 +1,4 @@
-"""Over HTTP only those are served who name this server, come from no foreign page, and have the token if there is one."""
+"""Over HTTP only those are served who name this server, come from no foreign page, and have the token if one is set."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import SERVER
+from connections import SERVER
 from sample_tools import SAMPLES
 from starlette.testclient import TestClient
 

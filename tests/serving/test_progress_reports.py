@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from conftest import Connect
+from connections import Connect
 
 from dlcoder.serving import progress as subject
 from dlcoder.serving.progress import reporting

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MODES
+from connections import MODES
 from mcp import Client
 from mcp.types import ListRootsResult, Root
 from sample_tools import SAMPLES

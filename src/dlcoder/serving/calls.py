@@ -6,13 +6,13 @@ from typing import Any
 
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, InputRequiredResult, TextContent
-from pydantic import BaseModel
 
 from dlcoder.errors import UserError
 from dlcoder.paths import Roots
 from dlcoder.serving.arguments import parse_arguments
 from dlcoder.serving.progress import reporting
 from dlcoder.serving.roots import RootsPolicy
+from dlcoder.serving.schemas import compact
 from dlcoder.serving.worker import TOOLS
 from dlcoder.tools.base import AnyTool, Call, ToolInput, ToolOutput
 
@@ -50,13 +50,6 @@ async def call_tool(
 def refusal(text: str) -> CallToolResult:
     """An error that the model gets to read. It has no data beside it: some clients drop those of an error."""
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
-
-
-def compact(answer: BaseModel) -> dict[str, Any]:
-    """The answer as data: all its own fields but nulls, and below them only what differs from the default."""
-    full = answer.model_dump(mode="json", by_alias=True, exclude_none=True)
-    telling = answer.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-    return {name: telling.get(name, value) for name, value in full.items()}
 
 
 async def _run(tool: AnyTool, parsed: ToolInput, roots: Roots, ctx: Context[Any, Any]) -> ToolOutput:

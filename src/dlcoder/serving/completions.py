@@ -21,8 +21,8 @@ def _values(
     ref: PromptReference | ResourceTemplateReference, argument: str, chosen: Mapping[str, str]
 ) -> Sequence[str]:
     if isinstance(ref, PromptReference):
-        choices = {(prompt.name, blank.name): blank.choices for prompt in PROMPTS for blank in prompt.arguments}
-        return choices.get((ref.name, argument), ())
+        blanks = (blank for prompt in PROMPTS if prompt.name == ref.name for blank in prompt.arguments)
+        return next((blank.choices() for blank in blanks if blank.name == argument), ())
     known = any(family.uri == ref.uri and f"{{{argument}}}" in family.uri for family in resource_families())
     return values_of(argument, chosen) if known else ()
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from dlcoder.errors import UserError
 from dlcoder.serving.nearest import nearest
 
-SYMPTOMS = ("nan", "hang", "oom", "slow", "not_learning", "irreproducible", "crash")
 _KINDS = ("loss", "model", "dataset", "metric", "optimizer", "train_script", "project")
 
 
@@ -24,7 +23,7 @@ class Argument:
     name: str
     description: str
     required: bool = False
-    choices: Sequence[str] = ()
+    choices: Callable[[], Sequence[str]] = tuple
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,12 @@ class Prompt:
                 f"Its arguments are {', '.join(known)}.",
             )
         return self.write({name: value for name, value in values.items() if value.strip()})
+
+
+def _symptoms() -> list[str]:
+    from dlcoder.knowledge.causes import load_causes
+
+    return sorted({symptom for cause in load_causes().values() for symptom in cause.symptoms})
 
 
 def _sections(values: Mapping[str, str], **titles: str) -> str:
@@ -158,7 +163,7 @@ PROMPTS = (
         "Write a module",
         "A PyTorch module that has passed its checks, from a task, its inputs and outputs, and constraints.",
         (
-            Argument("task", "What the module does, or its kind.", required=True, choices=_KINDS),
+            Argument("task", "What the module does, or its kind.", required=True, choices=lambda: _KINDS),
             Argument("inputs_outputs", "Inputs and outputs: names, shapes, dtypes, ranges."),
             Argument("constraints", "What it must respect: speed, memory, export, style, versions."),
         ),
@@ -169,7 +174,7 @@ PROMPTS = (
         "Find a training bug",
         "The cause of a failing run, from the environment, the symptom, the log and the code.",
         (
-            Argument("symptom", "What goes wrong.", required=True, choices=SYMPTOMS),
+            Argument("symptom", "What goes wrong.", required=True, choices=_symptoms),
             Argument("environment", "GPUs, number of processes, versions, launcher, scheduler."),
             Argument("log", "The log, or the paths of the logs of all ranks."),
             Argument("code", "The code in question, or its path."),
@@ -194,7 +199,9 @@ PROMPTS = (
         "Better settings within a budget, with controls and seeds.",
         (
             Argument("project", "The path of the project.", required=True),
-            Argument("metric", "What counts, and in which direction.", choices=("loss", "accuracy", "throughput")),
+            Argument(
+                "metric", "What counts, and in which direction.", choices=lambda: ("loss", "accuracy", "throughput")
+            ),
             Argument("budget", "GPUs and hours."),
             Argument("tried", "What was tried so far."),
         ),

@@ -14,7 +14,7 @@ def input_schema(model: type[BaseModel]) -> Schema:
 
     An argument that may be left out is not also offered as null: the value null is accepted, but nobody has to know.
     """
-    schema = _lean(model.model_json_schema(mode="validation"), keep_descriptions=True, drop_null=True)
+    schema = _lean(model.model_json_schema(mode="validation"), keep_descriptions=True)
     schema.setdefault("properties", {})
     schema["additionalProperties"] = False
     return schema
@@ -23,10 +23,18 @@ def input_schema(model: type[BaseModel]) -> Schema:
 def output_schema(model: type[BaseModel]) -> Schema:
     """The schema that a tool's structured answer satisfies.
 
-    Fields with a default are optional in it, because the answer leaves out what says nothing. Their meaning is plain
-    from their names and from the text of the answer: descriptions would cost every session and help none.
+    Fields with a default are optional in it, because the answer leaves out what says nothing; nulls never appear. The
+    meaning is plain from the names and from the text of the answer: descriptions would cost every session and help
+    none.
     """
-    return _lean(model.model_json_schema(mode="validation", by_alias=True), keep_descriptions=False, drop_null=False)
+    return _lean(model.model_json_schema(mode="validation", by_alias=True), keep_descriptions=False)
+
+
+def compact(answer: BaseModel) -> dict[str, Any]:
+    """The answer as data: all its own fields but nulls, and below them only what differs from the default."""
+    full = answer.model_dump(mode="json", by_alias=True, exclude_none=True)
+    telling = answer.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    return {name: telling.get(name, value) for name, value in full.items()}
 
 
 def subschema(schema: Schema, path: tuple[str | int, ...]) -> Schema:
@@ -55,43 +63,41 @@ def _merged(root: Schema, schema: Schema) -> Schema:
     return merged
 
 
-def _lean(schema: Schema, *, keep_descriptions: bool, drop_null: bool) -> Schema:
+def _lean(schema: Schema, *, keep_descriptions: bool) -> Schema:
     """A copy without generated titles; properties that happen to be called `title` stay."""
 
-    def walk(node: Schema, is_definition: bool) -> Schema:
+    def walk(node: Schema, is_model: bool = False) -> Schema:
         node.pop("title", None)
-        if not keep_descriptions or is_definition:
-            # The docstring of a nested model speaks to readers of the code.
+        if not keep_descriptions or is_model:
+            # The docstring of a model speaks to readers of the code.
             node.pop("description", None)
-        if node.get("default", ...) in (None, "", [], {}) and "default" in node:
+        if "default" in node and node["default"] in (None, "", [], {}):
             del node["default"]
-        for key in ("properties", "$defs"):
-            if key in node:
-                node[key] = {name: walk(child, key == "$defs") for name, child in node[key].items()}
-        for key in ("items", "additionalProperties", "not"):
+        for key in ("items", "additionalProperties"):
             if isinstance(node.get(key), dict):
-                node[key] = walk(node[key], False)
+                node[key] = walk(node[key])
         for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
             if key in node:
-                node[key] = [walk(child, False) for child in node[key]]
-        return _without_null(node) if drop_null else node
+                node[key] = [walk(child) for child in node[key]]
+        if "$defs" in node:
+            node["$defs"] = {name: walk(child, is_model=True) for name, child in node["$defs"].items()}
+        for name, child in node.get("properties", {}).items():
+            node["properties"][name] = _without_null(walk(child), node, name)
+        return node
 
-    lean = walk(deepcopy(schema), True)
-    return _without_unused_definitions(lean)
+    return walk(deepcopy(schema), is_model=True)
 
 
-def _without_null(node: Schema) -> Schema:
-    branches = node.get("anyOf", [])
+def _without_null(field: Schema, owner: Schema, name: str) -> Schema:
+    """A field that may be null is one that may be left out."""
+    branches = field.get("anyOf", [])
     rest = [branch for branch in branches if branch != {"type": "null"}]
     if len(rest) == len(branches):
-        return node
-    if len(rest) == 1:
-        del node["anyOf"]
-        return {**rest[0], **node}
-    return {**node, "anyOf": rest}
-
-
-def _without_unused_definitions(schema: Schema) -> Schema:
-    if "$defs" in schema and '"$ref"' not in str(schema).replace("'", '"'):
-        del schema["$defs"]
-    return schema
+        return field
+    owner["required"] = [other for other in owner.get("required", []) if other != name]
+    if not owner["required"]:
+        del owner["required"]
+    if len(rest) > 1:
+        return {**field, "anyOf": rest}
+    del field["anyOf"]
+    return {**rest[0], **field}
