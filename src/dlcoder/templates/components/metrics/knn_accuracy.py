@@ -1,0 +1,48 @@
+"""Accuracy of nearest neighbors on frozen features: how good is a representation?
+
+    vote_c = sum over the k nearest training samples of class c of  exp(cosine / T)
+
+It needs no training, and so judges a self-supervised model while it learns. The
+features of validation and training images must come from the model in evaluation mode,
+without augmentation.
+
+Shapes: features (N, D), labels (N,).
+Reference: Wu et al., arXiv:1805.01978; k = 20 and T = 0.07 as in DINO.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@torch.no_grad()
+def knn_predict(
+    features: Tensor,
+    train_features: Tensor,
+    train_labels: Tensor,
+    *,
+    num_classes: int,
+    k: int = 20,
+    temperature: float = 0.07,
+    chunk: int = 1024,
+) -> Tensor:
+    """Return the class (N,) that the neighbors of each of `features` (N, D) vote for.
+
+    Args:
+        features: What to classify (N, D).
+        train_features: The neighbors (M, D).
+        train_labels: Their classes (M,).
+        num_classes: The number of classes.
+        k: How many neighbors vote, at most M.
+        temperature: How much more the nearest count.
+        chunk: How many are classified at once.
+    """
+    train = F.normalize(train_features.float(), dim=1)
+    predictions = []
+    for part in features.float().split(chunk):
+        similarity, index = (F.normalize(part, dim=1) @ train.T).topk(k, dim=1)
+        votes = (similarity / temperature).exp()
+        scores = votes.new_zeros(len(part), num_classes)
+        scores.scatter_add_(1, train_labels[index], votes)
+        predictions.append(scores.argmax(dim=1))
+    return torch.cat(predictions)
