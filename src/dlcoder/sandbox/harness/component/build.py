@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import re
@@ -25,14 +26,17 @@ class Builder:
         contract: Its `init` holds the arguments; guesses are noted as assumptions.
         source: The user's source.
         module: The user's module, in which `{"expr": "..."}` arguments are evaluated.
+        constructs: Whether a function builds the component rather than being it.
     """
 
-    def __init__(self, target: Any, contract: Contract, source: Source, module: types.ModuleType) -> None:
+    def __init__(
+        self, target: Any, contract: Contract, source: Source, module: types.ModuleType, constructs: bool = False
+    ) -> None:
         self.target = target
         self.contract = contract
         self.source = source
         self.module = module
-        self.is_class = inspect.isclass(target)
+        self.is_class = inspect.isclass(target) or (constructs and inspect.isroutine(target))
         self.parameters = self._parameters()
         self.arguments: dict[str, Any] = {}
 
@@ -55,7 +59,9 @@ class Builder:
         for name in given:
             if self.is_class and name not in self.parameters and not takes_any:
                 known = ", ".join(self.parameters)
-                raise Broken(name, "an argument of the constructor", f"It takes {known}.", f"Correct contract.init.{name}.")
+                raise Broken(
+                    name, "an argument of the constructor", f"It takes {known}.", f"Correct contract.init.{name}."
+                )
         self.arguments = {name: self.value(value, self.parameters.get(name)) for name, value in given.items()}
         for name, parameter in self.parameters.items():
             if name in self.arguments or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
@@ -82,6 +88,8 @@ class Builder:
             return eval(str(value["expr"]), {"torch": torch, "nn": nn, **vars(self.module)})
         if isinstance(value, dict) and set(value) == {"tensor"}:
             return torch.tensor(value["tensor"])
+        if isinstance(value, str) and value in self.contract.sizes and re.fullmatch(r"[A-Z]\w?", value):
+            return self.contract.sizes[value]
         if parameter is not None and isinstance(value, list) and "Tensor" in str(parameter.annotation):
             return torch.tensor(value)
         return value
@@ -119,9 +127,15 @@ class Builder:
 
     def build(self, **changes: Any) -> Any:
         """A fresh instance, seeded alike every time; the function itself if the component is one."""
+        if isinstance(self.target, nn.Module):
+            return copy.deepcopy(self.target)
         if not self.is_class:
             return self.target
         reseed()
+        return self.construct(**changes)
+
+    def construct(self, **changes: Any) -> Any:
+        """A fresh instance from wherever the random generators stand."""
         arguments = {**self.arguments, **changes}
         positional = [p.name for p in self.parameters.values() if p.kind is p.POSITIONAL_ONLY]
         ordered = [arguments.pop(name) for name in positional if name in arguments]
@@ -135,7 +149,17 @@ class Builder:
         return None if parameter is None or parameter.default is parameter.empty else parameter.default
 
 
-_CLASSES = ("num_classes", "n_classes", "classes", "num_labels", "nclass", "nb_classes", "n_class", "n_cls", "num_class")
+_CLASSES = (
+    "num_classes",
+    "n_classes",
+    "classes",
+    "num_labels",
+    "nclass",
+    "nb_classes",
+    "n_class",
+    "n_cls",
+    "num_class",
+)
 
 
 def _tiny_model() -> nn.Module:

@@ -26,7 +26,9 @@ def signature_of(component: Any, method: str = "forward") -> Optional[inspect.Si
         return None
 
 
-def needed(component: Any, method: str = "forward", named: tuple[str, ...] = ()) -> list[inspect.Parameter]:
+def needed(
+    component: Any, method: str = "forward", named: tuple[str, ...] = (), truth: bool = True
+) -> list[inspect.Parameter]:
     """The parameters that a call must be given: required ones, the truth, and those that the contract names."""
     signature = signature_of(component, method)
     if signature is None:
@@ -37,7 +39,7 @@ def needed(component: Any, method: str = "forward", named: tuple[str, ...] = ())
             continue
         optional = parameter.default is not parameter.empty
         wanted = not optional or parameter.name in named
-        second = len(found) == 1 and is_target(parameter.name) and not is_target(found[0].name)
+        second = truth and len(found) == 1 and is_target(parameter.name) and not is_target(found[0].name)
         if wanted or (second and parameter.default is None) or (not found and is_prediction(parameter.name)):
             found.append(parameter)
     if not found and any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values()):

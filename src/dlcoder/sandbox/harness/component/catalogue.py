@@ -65,7 +65,9 @@ LOSS = (
     Entry("L3", "half-precision", "float16 and bfloat16 inputs give the float32 value.", "exp or sum overflows", 0.05),
     Entry("L3b", "autocast", "Under autocast the value stays.", "dtype mismatch in autocast"),
     Entry("L17", "memory-layout", "Strides do not matter.", "view() on a permuted tensor"),
-    Entry("L16a", "device", "Nothing stays on the CPU when the inputs move.", "weights not registered as a buffer", 0.02),
+    Entry(
+        "L16a", "device", "Nothing stays on the CPU when the inputs move.", "weights not registered as a buffer", 0.02
+    ),
     Entry("L24", "learns-target", "Descending it leads to the target.", "a sign error; scrambled pixels", 0.1),
     Entry("L16b", "compile", "torch.compile(fullgraph=True) accepts it.", "a branch on a value", 15, on_request=True),
     Entry("L16c", "cuda", "It gives the same value on the GPU.", "a tensor made on the CPU", 2),
@@ -103,3 +105,31 @@ MODEL = (
 )
 
 CHECKS: dict[str, tuple[Entry, ...]] = {"loss": LOSS, "model": MODEL}
+
+CONTRACT = {
+    "target": "name of the class or function to check",
+    "init": 'constructor arguments: values, {"tensor": [...]}, {"expr": "python"} or a symbol of `sizes`',
+    "inputs": 'name -> {shape: ["B", "C", "H", "W"], dtype, range: [low, end], values, ignore_index, role}',
+    "sizes": "symbol -> size",
+    "num_classes": "number of classes",
+    "ignore_index": "label that takes no part",
+    "reduction": "mean, sum or none",
+    "output": 'shape of the output, or "logits" / "probabilities"',
+    "initial_value": 'value at uniform logits: a number or "log(C)"',
+    "minimum": "value that a perfect prediction reaches",
+    "stop_gradient": "true if a part is held constant on purpose",
+    "stochastic": "true if it draws random numbers in eval mode",
+    "causal": "whether positions may not see later ones",
+    "unused_parameters": "prefixes of parameters that get no gradient on purpose",
+    "parameters": "number of parameters",
+    "range": "[low, high] of a metric",
+    "higher_is_better": "whether a metric rises with quality",
+    "total_steps": "length of a schedule",
+    "warmup_steps": "length of its warm-up",
+    "base_lr": "its peak",
+    "min_lr": "its end",
+    "collate_fn": "name of the collate function",
+    "eval_init": "constructor arguments of the evaluation split",
+    "files": "name -> text or {base64: ...} of files that the code reads, made in the work directory",
+}
+"""Every key that a contract may hold, and what it means."""

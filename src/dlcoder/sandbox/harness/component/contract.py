@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Optional, Sequence
+from typing import Any, Optional
 
 # Sizes that differ from each other, so that two swapped dimensions show.
 DEFAULT_SIZES = {"B": 4, "N": 8, "C": 5, "H": 12, "W": 10, "T": 9, "L": 9, "S": 9, "D": 16, "E": 16, "K": 3, "V": 40}
@@ -65,6 +66,10 @@ class Contract:
         if text not in self.assumptions:
             self.assumptions.append(text)
 
+    def given_sizes(self) -> set[str]:
+        """The symbols that the caller gave a size."""
+        return {str(key).upper() for key in (self.get("sizes") or {})}
+
     @property
     def ignore_index(self) -> Optional[int]:
         """The ignored label as the caller states it, at the top or with an input."""
@@ -88,7 +93,7 @@ class Contract:
                 table[symbol.upper()] = self.sizes.setdefault(symbol.upper(), _SPARE[len(symbol) % len(_SPARE)])
         if not re.fullmatch(r"[\w\s+*/()-]+", text):
             raise ValueError(f"A shape may hold numbers, symbols and arithmetic, not {text!r}.")
-        return int(eval(text.upper(), {"__builtins__": {}}, dict(table)))  # noqa: S307
+        return int(eval(text.upper(), {"__builtins__": {}}, dict(table)))
 
     def shape(self, shape: Sequence[Any], sizes: Optional[dict[str, int]] = None) -> tuple[int, ...]:
         """A shape in numbers."""
@@ -112,7 +117,8 @@ def read_spec(name: str, value: Any) -> Spec:
     dtype = str(value.get("dtype", "")).replace("torch.", "")
     low, high = (value.get("range") or (None, None))[:2]
     choices = tuple(float(v) for v in value.get("values") or ())
-    role = str(value.get("role") or _role(name, dtype, low, high, choices))
+    scores = "C" in [str(part) for part in shape] and not is_embedding(name)
+    role = str(value.get("role") or _role(name, dtype, low, high, choices, scores))
     return Spec(name, tuple(shape), role, dtype, _bound(low), _bound(high), choices)
 
 
@@ -120,7 +126,7 @@ def _bound(value: Any) -> Optional[float]:
     return float(value) if isinstance(value, (int, float)) else None
 
 
-def _role(name: str, dtype: str, low: Any, high: Any, choices: tuple[float, ...]) -> str:
+def _role(name: str, dtype: str, low: Any, high: Any, choices: tuple[float, ...], scores: bool) -> str:
     if dtype in ("bool",):
         return "boolmask"
     if dtype.startswith(("int", "long", "uint")):
@@ -133,7 +139,7 @@ def _role(name: str, dtype: str, low: Any, high: Any, choices: tuple[float, ...]
         return "boxes"
     if is_weight(name):
         return "weights"
-    return "logits" if is_prediction(name) else "real"
+    return "logits" if scores or (is_prediction(name) and not is_embedding(name)) else "real"
 
 
 _PREDICTION = re.compile(
@@ -145,12 +151,18 @@ _TARGET = re.compile(
     r"^(targets?|labels?|y|y_?true|gts?|gt_\w+|truth|ground_?truth|true|masks?|tgt|\w+_(targets?|labels?))(_[BCHWDTNL]+)?$",
     re.I,
 )
+_EMBEDDING = re.compile(r"^(emb\w*|feats?|features?|representations?|z|hidden\w*)$", re.I)
 _WEIGHT = re.compile(r"(^|_)weights?(_|$)|_weight$", re.I)
 
 
 def is_prediction(name: str) -> bool:
     """Whether a parameter's name says that it takes a prediction."""
     return bool(_PREDICTION.match(name))
+
+
+def is_embedding(name: str) -> bool:
+    """Whether a parameter's name says that it takes embeddings."""
+    return bool(_EMBEDDING.match(name))
 
 
 def is_target(name: str) -> bool:

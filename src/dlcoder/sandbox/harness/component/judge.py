@@ -7,7 +7,8 @@ it. Every function here takes plain tensors and returns plain Python numbers.
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Callable, Optional
 
 import torch
 from torch import Tensor

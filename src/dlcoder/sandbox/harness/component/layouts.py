@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from .contract import Spec, is_prediction, is_target, is_weight
+from .contract import Spec, is_embedding, is_prediction, is_target, is_weight
 from .source import Source
 
 
@@ -63,6 +63,8 @@ def family_of(pred: Optional[Spec], target: Optional[Spec]) -> str:
         return ""
     roles = (_role_class(pred.role), target.role)
     rank = (len(pred.shape), len(target.shape))
+    if target.role == "labels" and pred.role == "real":
+        return "embeddings" if rank == (2, 1) and is_embedding(pred.name) else ""
     if target.role == "labels":
         if rank[1] >= rank[0]:
             return "pixels1" if rank == (4, 4) else ""
@@ -103,7 +105,9 @@ def guesses(parameters: list[inspect.Parameter], name: str, source: Source) -> l
     if special is not None:
         return [special]
     documented = _documented(parameters, source)
-    found = [_with_extras(layout, names, documented, _score(layout, name, names, source, documented)) for layout in LAYOUTS]
+    found = [
+        _with_extras(layout, names, documented, _score(layout, name, names, source, documented)) for layout in LAYOUTS
+    ]
     found.sort(key=lambda guess: -guess.score)
     if documented:
         given = _from_documents(names, documented, name, source)
@@ -128,8 +132,9 @@ def _special(names: list[str]) -> Optional[Guess]:
     return None
 
 
-_VIEWS = re.compile(r"^(z|h|p|q|x|f|emb|view|out|feat\w*|proj\w*|embeddings?)_?(1|a|i)$", re.I)
-_EMBEDDING = re.compile(r"^(emb\w*|feats?|features?|representations?|z)$", re.I)
+_VIEWS = re.compile(
+    r"^((z|h|p|q|x|f|emb|view|out|feat\w*|proj\w*|embeddings?)_?(1|a|i)|first(_\w+)?|queries|query)$", re.I
+)
 
 
 def _score(layout: Layout, name: str, names: list[str], source: Source, documented: dict[str, Any]) -> float:
@@ -140,7 +145,7 @@ def _score(layout: Layout, name: str, names: list[str], source: Source, document
     if unpacked:
         score += 3.0 if unpacked == len(layout.pred[0]) else -2.0
     first, second = names[0], names[1]
-    if _EMBEDDING.match(first) and is_target(second):
+    if is_embedding(first) and is_target(second):
         score += 4.0 if layout.name == "embeddings" else 0.0
     elif _VIEWS.match(first) or re.search(r"image.*text|query.*key", f"{first} {second}"):
         score += 4.0 if layout.name == "pair" else 0.0
@@ -215,10 +220,14 @@ def _from_documents(names: list[str], documented: dict[str, Any], name: str, sou
     else:
         target_role = ""
     candidates = [la for la in LAYOUTS if len(la.pred[0]) == len(pred_shape) and len(la.target[0]) == len(target_shape)]
+    if target_role == "labels" and is_embedding(names[0]):
+        target_role = "ids"
     if target_role:
         candidates = [layout for layout in candidates if layout.target[1] == target_role]
     if not candidates:
         return None
+    if _VIEWS.match(names[0]):
+        candidates = [layout for layout in candidates if layout.name == "pair"] or candidates
     best = max(candidates, key=lambda layout: _score(layout, name, names, source, documented))
     role = "unit" if re.search(r"probabilit", pred_line.lower()) and best.pred[1] == "logits" else best.pred[1]
     shaped = replace(best, pred=(pred_shape, role), target=(target_shape, target_role or best.target[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import linecache
@@ -59,7 +60,7 @@ def _load_error(error: BaseException, source: Source) -> Broken:
     return Broken(message, "the code imports", f"Raised at {where}.", fix)
 
 
-def find(module: types.ModuleType, source: Source, name: Optional[str], suits: Callable[[Any], int]) -> Any:
+def find(module: types.ModuleType, source: Source, name: Optional[str], suits: Callable[[Any], float]) -> Any:
     """The class or function to check: the named one, else the public one of this module that suits best.
 
     Args:
@@ -81,7 +82,7 @@ def find(module: types.ModuleType, source: Source, name: Optional[str], suits: C
             found = getattr(found, part)
         return found
     own = [value for key, value in vars(module).items() if _is_own(key, value, module)]
-    scored = sorted(((suits(value), index) for index, value in enumerate(own)), reverse=True)
+    scored = sorted(((suits(value) - _used(value, source), index) for index, value in enumerate(own)), reverse=True)
     if not scored or scored[0][0] <= 0:
         raise Broken(
             f"{len(own)} definitions",
@@ -90,6 +91,19 @@ def find(module: types.ModuleType, source: Source, name: Optional[str], suits: C
             "Name the class or function in contract.target, and its kind in `kind`.",
         )
     return own[scored[0][1]]
+
+
+def _used(value: Any, source: Source) -> float:
+    """A little less than one point for a definition that another class in the file uses: it is a part, not the whole."""
+    name = value.__name__
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.ClassDef) and node.name != name:
+            inside = [*node.body, *node.bases]
+            if any(isinstance(n, ast.Name) and n.id == name for part in inside for n in ast.walk(part)):
+                return 0.9
+        if isinstance(node, ast.Call) and any(isinstance(arg, ast.Name) and arg.id == name for arg in node.args):
+            return 0.9
+    return 0.0
 
 
 def _is_own(key: str, value: Any, module: types.ModuleType) -> bool:
@@ -102,7 +116,9 @@ def locate(target: Any, source: Source) -> Source:
     name = getattr(target, "__name__", type(target).__name__)
     if source.node(name) is None:
         try:
-            file = inspect.getsourcefile(target if inspect.isclass(target) or inspect.isfunction(target) else type(target))
+            file = inspect.getsourcefile(
+                target if inspect.isclass(target) or inspect.isfunction(target) else type(target)
+            )
             if file and file != source.file and Path(file).is_file():
                 source.files.add(file)
                 elsewhere = Source(file, Path(file).read_text(encoding="utf-8"))

@@ -75,10 +75,14 @@ class LossCase(Subject):
         if all(spec.name in names for spec in stated):
             return sorted(stated, key=lambda spec: names.index(spec.name))
         if len(names) >= len(stated):
-            self.contract.assume(f"inputs {', '.join(s.name for s in stated)} passed as {', '.join(names[: len(stated)])}")
+            self.contract.assume(
+                f"inputs {', '.join(s.name for s in stated)} passed as {', '.join(names[: len(stated)])}"
+            )
             return [replace(spec, name=name) for spec, name in zip(stated, names)]
         fix = f"Name the inputs in contract.inputs as the code does: {', '.join(names)}."
-        raise Broken(", ".join(s.name for s in stated), ", ".join(names), "The contract's inputs are not its parameters.", fix)
+        raise Broken(
+            ", ".join(s.name for s in stated), ", ".join(names), "The contract's inputs are not its parameters.", fix
+        )
 
     def _use(self, guess: Guess) -> None:
         self.specs = list(guess.specs)
@@ -99,7 +103,9 @@ class LossCase(Subject):
         shapes = ", ".join(f"{spec.name} {self.contract.shape(spec.shape)} {spec.role}" for spec in self.specs)
         where = self.source.raised_at(error) or "the call"
         fix = f"Correct {where}, or state other shapes in contract.inputs."
-        return Broken(f"{type(error).__name__}: {error}", "no exception", f"Called with {shapes}, it raised at {where}.", fix)
+        return Broken(
+            f"{type(error).__name__}: {error}", "no exception", f"Called with {shapes}, it raised at {where}.", fix
+        )
 
     def _search(self, candidates: list[Guess]) -> None:
         """Take the likeliest candidate that runs; one with a finite, connected value before one without."""
@@ -152,6 +158,20 @@ class LossCase(Subject):
             if spec.role == "pair" and self.pred in drawn:
                 drawn[spec.name] = drawn[self.pred] + 0.3 * drawn[spec.name]
         return drawn
+
+    def batch_axes(self) -> dict[str, int]:
+        """For each input that has one, the dimension that counts samples."""
+        axes = {}
+        for spec in self.specs:
+            shape = [str(entry) for entry in spec.shape]
+            for symbol in ("B", "N"):
+                if symbol in shape:
+                    axes[spec.name] = shape.index(symbol)
+                    break
+            else:
+                if shape and all(entry.isdigit() for entry in shape):
+                    axes[spec.name] = 0
+        return axes
 
     def raw(self, inputs: Inputs, module: Any = None) -> Any:
         """Call the loss; the prediction is part of a graph."""
@@ -268,6 +288,11 @@ class LossCase(Subject):
         """
         if self.family not in families:
             raise Skip(f"applies to {_plural(families)}; this loss takes {self.family or 'other inputs'}")
+
+    def has_truth(self) -> bool:
+        """Whether the second input is meant as the truth, by its name or by the contract's word."""
+        given = (self.contract.get("inputs") or {}).get(self.target)
+        return is_target(self.target) or (isinstance(given, dict) and "role" in given)
 
     def plain_extras(self) -> bool:
         """Whether every further input is one that leaves the loss's meaning alone (weights, masks)."""

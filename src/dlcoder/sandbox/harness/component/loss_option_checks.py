@@ -29,6 +29,8 @@ def reduction_modes(case: LossCase) -> Measured:
     inputs = case.inputs()
     parts = scalar(case.raw(inputs, modules["none"]))
     if parts is None or parts.dim() == 0:
+        if not _offers_none(case):
+            raise Skip("it does not offer reduction='none'")
         raise _wrong_mode(case, "none", "one number", "one value per element")
     expected = {"sum": judge.total(parts), "mean": judge.total(parts) / max(parts.numel(), 1)}
     for mode, value in expected.items():
@@ -38,6 +40,14 @@ def reduction_modes(case: LossCase) -> Measured:
         if not judge.close(got, value, 1e-3, 1e-6) and not (mode == "mean" and _weighted(case, got, parts)):
             raise _wrong_mode(case, mode, f"{got:.6g}", f"{value:.6g}, from reduction='none'")
     return Measured("mean and sum follow from none", "equal")
+
+
+def _offers_none(case: LossCase) -> bool:
+    """Whether annotation, documentation or code speak of reduction="none"."""
+    annotation = str(case.builder.parameters["reduction"].annotation)
+    if "Literal" in annotation:
+        return "none" in annotation
+    return bool(re.search(r"[\"'`]none[\"'`]", case.source.text, re.I))
 
 
 def _weighted(case: LossCase, got: float, parts: Tensor) -> bool:
@@ -72,7 +82,9 @@ def class_weights(case: LossCase) -> Measured:
     odds = (got[-1] / max(sum(got[:-1]), 1e-30)) / max(base[-1] / max(sum(base[:-1]), 1e-30), 1e-30)
     line = case.source.point(rf"self\.{name}\b(?!\s*=)", rf"weight=|\b{name}\b", r"cross_entropy|nll")
     if judge.close(odds, 1.0, 1e-4, 1e-6):
-        raise Broken("no effect", "class weights count", f"{name} does not change the gradient.", f"Use {name} at {line}.")
+        raise Broken(
+            "no effect", "class weights count", f"{name} does not change the gradient.", f"Use {name} at {line}."
+        )
     if odds < 1.0 or (_additive(case) and not 3 < odds < 8):
         raise Broken(
             f"weight 5 multiplies the class's share by {odds:.3g}",
@@ -87,7 +99,7 @@ def _weighted_module(case: LossCase) -> tuple[str, Any]:
     weights = torch.ones(case.classes)
     weights[-1] = 5.0
     for name in _WEIGHTS:
-        if name in case.builder.parameters:
+        if name in case.builder.parameters and not isinstance(case.builder.default(name), (int, float)):
             given = _as_given(case, name, weights)
             module = case.attempt(lambda n=name, g=given: case.fresh(**{n: g}))  # type: ignore[misc]
             if module is not None and case.attempt(lambda m=module: case.value(case.inputs(), m)) is not None:  # type: ignore[misc]
@@ -153,7 +165,7 @@ def label_smoothing(case: LossCase) -> Measured:
 
 @check("focusing")
 def focusing(case: LossCase) -> Measured:
-    """gamma = 2 mutes an easy element more than a hard one."""
+    """Gamma = 2 mutes an easy element more than a hard one."""
     case.require(*INDEXED, *BINARY)
     if "gamma" not in case.builder.parameters or "focal" not in case.builder.target.__name__.lower():
         raise Skip("not a focal loss with gamma")
@@ -255,7 +267,9 @@ def initial_value(case: LossCase) -> Measured:
     expected = None
     if stated is not None:
         expected = _evaluate(str(stated), case)
-    elif case.family in INDEXED and re.search(r"^(masked|weighted|my|custom)?cross_?entropy", case.builder.target.__name__, re.I):
+    elif case.family in INDEXED and re.search(
+        r"^(masked|weighted|my|custom)?cross_?entropy", case.builder.target.__name__, re.I
+    ):
         expected = torch.log(torch.tensor(float(case.classes), dtype=torch.float64)).item()
     if expected is None:
         raise Skip("no theory for it; contract.initial_value states one")

@@ -30,6 +30,8 @@ def perfect_is_lowest(case: LossCase) -> Measured:
     if case.family == "embeddings":
         return _clustered_is_best(case)
     case.require(*INDEXED, *BINARY)
+    if not case.has_truth():
+        raise Skip(f"{case.target} is not named as a truth")
     inputs = case.inputs()
     chance = case.value(_uniform(case, inputs))
     best = case.value(case.perfect(inputs))
@@ -39,7 +41,9 @@ def perfect_is_lowest(case: LossCase) -> Measured:
     if not best < wrong[lowest] or not best < chance:
         raise _not_lowest(case, best, chance, lowest, wrong[lowest])
     _reaches_floor(case, inputs, best, chance)
-    return Measured(f"{best:.4g} at the truth, {chance:.4g} at chance, {wrong[lowest]:.4g} when wrong", "lowest, near 0")
+    return Measured(
+        f"{best:.4g} at the truth, {chance:.4g} at chance, {wrong[lowest]:.4g} when wrong", "lowest, near 0"
+    )
 
 
 def _uniform(case: LossCase, inputs: Inputs) -> Inputs:
@@ -51,8 +55,12 @@ def _uniform(case: LossCase, inputs: Inputs) -> Inputs:
 def _not_lowest(case: LossCase, best: float, chance: float, shift: int, wrong: float) -> Broken:
     if case.family in INDEXED and wrong <= best and wrong < chance:
         why = f"Predicting class (label + {shift}) mod C costs less than predicting the label."
-        where = case.source.point(r"target\w*\s*[-+]\s*1|labels?\s*[-+]\s*1|[-+]\s*1\b", r"one_hot|gather|roll|reshape|view")
-        return Broken(f"{best:.4g} at the truth, {wrong:.4g} at label + {shift}", "lowest at the truth", why, f"Correct {where}.")
+        where = case.source.point(
+            r"target\w*\s*[-+]\s*1|labels?\s*[-+]\s*1|[-+]\s*1\b", r"one_hot|gather|roll|reshape|view"
+        )
+        return Broken(
+            f"{best:.4g} at the truth, {wrong:.4g} at label + {shift}", "lowest at the truth", why, f"Correct {where}."
+        )
     where = case.source.point(r"reshape\(|view\(|permute|transpose", r"return\s+-|1\s*-|return .*\+", r"-\s*\w|return")
     return Broken(
         f"{best:.4g} at the truth, {chance:.4g} at chance, {wrong:.4g} when wrong",
@@ -101,7 +109,9 @@ def _aligned_is_best(case: LossCase) -> Measured:
     mixed = case.value({**inputs, case.target: torch.roll(inputs[case.pred], 1, dims=0)})
     if aligned < mixed:
         return Measured(f"{aligned:.4g} for matched, {mixed:.4g} for mismatched pairs", "lower for matched pairs")
-    where = case.source.point(r"arange|labels|eye|diag|roll", r"/\s*(self\.)?(temperature|tau)|\* ?-|return\s+-", r"return")
+    where = case.source.point(
+        r"arange|labels|eye|diag|roll", r"/\s*(self\.)?(temperature|tau)|\* ?-|return\s+-", r"return"
+    )
     raise Broken(
         f"{aligned:.4g} for matched, {mixed:.4g} for mismatched pairs",
         "lower for matched pairs",
@@ -146,7 +156,12 @@ def all_ignored(case: LossCase) -> Measured:
     everything = torch.ones_like(inputs[case.target], dtype=torch.bool)
     ignored = case.ignoring(inputs, everything)
     value, gradient = case.value_and_grad(ignored, case.fresh())
-    divide = case.source.point(r"/\s*\(?\w*(valid|mask|count|num|n_|weight|keep|total|denom)", r"\.mean\(", r"/ |div\(", r"cross_entropy|nll_loss")
+    divide = case.source.point(
+        r"/\s*\(?\w*(valid|mask|count|num|n_|weight|keep|total|denom)",
+        r"\.mean\(",
+        r"/ |div\(",
+        r"cross_entropy|nll_loss",
+    )
     if not math.isfinite(value):
         where = nonfinite_line(case.source, lambda: case.raw(ignored, case.fresh())) or divide
         raise Broken(
@@ -302,13 +317,20 @@ def one_class(case: LossCase) -> Measured:
 
 def _must_be_finite(case: LossCase, inputs: Inputs, value: float, gradient: Optional[Tensor], when: str) -> None:
     if not math.isfinite(value):
-        where = nonfinite_line(case.source, lambda: case.raw(inputs, case.fresh())) or case.source.point(r"/ |log|sqrt|exp")
+        where = nonfinite_line(case.source, lambda: case.raw(inputs, case.fresh())) or case.source.point(
+            r"/ |log|sqrt|exp"
+        )
         raise Broken(f"{value}", "finite", f"For {when} the loss is not finite.", f"Guard {where}: {_remedy(where)}")
     if gradient is not None and not judge.finite(gradient):
         leaf = {**inputs, case.pred: inputs[case.pred].detach().clone().requires_grad_()}
         where = nonfinite_gradient_line(case.source, lambda: case.loss(leaf, case.fresh()))
         where = where or case.source.point(r"sqrt|norm|pow|\*\*|log|/")
-        raise Broken("gradient nan or inf", "finite", f"For {when} the gradient is not finite.", f"Guard {where}: {_remedy(where)}")
+        raise Broken(
+            "gradient nan or inf",
+            "finite",
+            f"For {when} the gradient is not finite.",
+            f"Guard {where}: {_remedy(where)}",
+        )
 
 
 def _remedy(line: str) -> str:
@@ -371,9 +393,14 @@ def label_range(case: LossCase) -> Measured:
         value = case.value({**inputs, case.target: target})
     except Exception as error:
         return Measured(f"raises {type(error).__name__}", "an exception, or no effect as a class")
+    costs = []
     for label in range(case.classes):
         target[spot] = label
-        if judge.close(value, case.value({**inputs, case.target: target}), 1e-6, 1e-8):
+        costs.append(case.value({**inputs, case.target: target}))
+    if judge.close(min(costs), max(costs), 1e-6, 1e-8):
+        raise Skip("the value does not depend on which class a label names")
+    for label, cost in enumerate(costs):
+        if judge.close(value, cost, 1e-6, 1e-8):
             where = case.source.point(r"clamp|clip|%|remainder|where|minimum", r"one_hot|gather")
             raise Broken(
                 f"label {bad} costs what label {label} costs",
@@ -436,8 +463,8 @@ def collapse(case: LossCase) -> Measured:
 def learns_target(case: LossCase) -> Measured:
     """Adam on the logits reaches the target."""
     case.require(*INDEXED, *BINARY)
-    if case.spec(case.pred).role != "logits" or not case.plain_extras():
-        raise Skip("not a loss of logits and target alone")
+    if case.spec(case.pred).role != "logits" or not case.plain_extras() or not case.has_truth():
+        raise Skip("not a loss of logits and a truth alone")
     inputs = case.inputs(B=2)
     start = inputs[case.pred].detach()
     logits = (0.1 * start).requires_grad_()

@@ -6,9 +6,10 @@ import ast
 import re
 import sys
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
-from typing import Any, Iterable, Optional
+from typing import Any, Optional
 
 
 def clip(text: str, limit: int) -> str:
@@ -93,7 +94,11 @@ class Source:
         if not hasattr(self, "_docs"):
             self._docs: set[int] = set()
             for node in ast.walk(self.tree):
-                if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+                if (
+                    isinstance(node, ast.Expr)
+                    and isinstance(node.value, ast.Constant)
+                    and isinstance(node.value.value, str)
+                ):
                     self._docs.update(range(node.lineno, int(node.end_lineno or node.lineno) + 1))
             self._docs.update(n for n, line in enumerate(self.lines, 1) if line.lstrip().startswith("#"))
         return self._docs

@@ -32,12 +32,16 @@ def _draw(
     if spec.choices:
         picks = torch.randint(0, len(spec.choices), shape, generator=generator)
         return torch.tensor(spec.choices)[picks]
+    if spec.role in ("pad_true", "keep_one"):
+        return _padding(spec.role, shape)
     if spec.role in INTEGER_ROLES:
         return _integers(spec, shape, contract, generator, sizes)
     if spec.role in _BINARY:
         coin = torch.rand(shape, generator=generator) < _BINARY[spec.role]
-        return coin if spec.role == "boolmask" else coin.float() * (2 if spec.role == "signs" else 1) - (
-            1 if spec.role == "signs" else 0
+        return (
+            coin
+            if spec.role == "boolmask"
+            else coin.float() * (2 if spec.role == "signs" else 1) - (1 if spec.role == "signs" else 0)
         )
     if spec.role == "boxes":
         corner = torch.rand(*shape[:-1], 2, generator=generator) * 20
@@ -47,6 +51,13 @@ def _draw(
         return torch.nn.functional.one_hot(labels, shape[1]).movedim(-1, 1).float()
     noise = torch.randn(shape, generator=generator)
     return _REAL.get(spec.role, lambda value, _: value)(_ranged(noise, spec, generator), spec)
+
+
+def _padding(role: str, shape: tuple[int, ...]) -> Tensor:
+    """A mask whose last third is padding in every other sample: True there, or 0 there."""
+    padded = torch.zeros(shape, dtype=torch.bool)
+    padded[::2, -(shape[-1] // 3) :] = True
+    return padded if role == "pad_true" else (~padded).long()
 
 
 _BINARY = {"multihot": 0.5, "boolmask": 0.7, "signs": 0.5, "padding": 0.7}

@@ -1,0 +1,220 @@
+"""A model under examination: what it takes, and what comes out."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+
+from . import judge, values
+from .build import Builder
+from .call import flat_outputs, needed, signature_of
+from .contract import Contract, Spec
+from .core import Broken, Skip, Subject, reseed
+from .source import Source
+
+Inputs = dict[str, Tensor]
+
+
+def suits(value: Any) -> float:
+    """How much a definition looks like a model."""
+    if inspect.isclass(value):
+        return 3.0 if issubclass(value, nn.Module) and "forward" in dir(value) else 0.0
+    return 1.0 if re.search(r"model|build|create|make|net", value.__name__, re.I) else 0.0
+
+
+class ModelCase(Subject):
+    """The model and its inputs.
+
+    Attributes:
+        specs: One per input; the first is the main one.
+    """
+
+    def __init__(self, builder: Builder, contract: Contract, source: Source) -> None:
+        self.builder = builder
+        self.contract = contract
+        self.source = source
+        self.specs: list[Spec] = []
+        self._eval: Optional[nn.Module] = None
+
+    def prepare(self) -> None:
+        """Settle what the model takes.
+
+        Raises:
+            Broken: It is no module, cannot be built, or accepts nothing that was tried.
+        """
+        self.builder.prepare()
+        model = self.fresh()
+        if not isinstance(model, nn.Module):
+            fix = "Name the module's class, or a function that returns one, in contract.target."
+            raise Broken(type(model).__name__, "a torch.nn.Module", "The target builds no module.", fix)
+        stated = self.contract.specs()
+        parameters = needed(model, named=tuple(spec.name for spec in stated or ()), truth=False)
+        if stated:
+            self.specs = stated
+            first = self._works(model)
+            if first is not None:
+                raise first
+            return
+        self._search(model, [p.name for p in parameters] or ["x"])
+
+    def _search(self, model: nn.Module, names: list[str]) -> None:
+        first: Optional[Broken] = None
+        for spec in candidates(model, names[0], self.contract):
+            self.specs = [spec, *(_companion(name, spec, model) for name in names[1:])]
+            broken = self._works(model)
+            if broken is None:
+                for chosen in self.specs:
+                    self.contract.assume(f"{chosen.name}: ({', '.join(map(str, chosen.shape))}) {chosen.role}")
+                return
+            first = first or broken
+        raise first or Broken("no inputs", "an input", "No input could be guessed.", "State contract.inputs.")
+
+    def _works(self, model: nn.Module) -> Optional[Broken]:
+        """None if the model accepts the inputs in eval mode, else why it does not."""
+        try:
+            with torch.no_grad():
+                found = flat_outputs(self.call(model.eval(), self.inputs()))
+        except Exception as error:
+            shapes = ", ".join(f"{spec.name} {self.contract.shape(spec.shape)}" for spec in self.specs)
+            where = self.source.raised_at(error) or "the call"
+            fix = f"Correct {where}, or state the right shapes in contract.inputs."
+            return Broken(
+                f"{type(error).__name__}: {error}", "no exception", f"Called with {shapes}, it raised at {where}.", fix
+            )
+        if not found:
+            return Broken("no tensor", "a tensor", "The output holds no floating-point tensor.", "Return tensors.")
+        return None
+
+    # Building and calling.
+
+    def fresh(self, **changes: Any) -> nn.Module:
+        """A new model, equally initialised, in train mode as the constructor leaves it."""
+        model: nn.Module = self.builder.build(**changes)
+        return model
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """One model in eval mode for checks that leave it as it is; what starts at zero has been moved off it."""
+        if self._eval is None:
+            self._eval = self.fresh().eval()
+            _wake(self._eval)
+        return self._eval
+
+    def inputs(self, seed: int = 1, **changed: int) -> Inputs:
+        """Draw inputs; `changed` sets sizes by symbol, as in `inputs(B=1)`."""
+        generator = torch.Generator().manual_seed(seed)
+        table = {**self.contract.sizes, **changed}
+        return {spec.name: values.make(spec, self.contract, generator, table) for spec in self.specs}
+
+    def call(self, model: nn.Module, inputs: Inputs) -> Any:
+        """Call the model by name where its signature allows it."""
+        signature = signature_of(model)
+        names = signature.parameters if signature else {}
+        keywords = {n for n, p in names.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if all(name in keywords for name in inputs):
+            return model(**inputs)
+        return model(*inputs.values())
+
+    def outputs(self, model: nn.Module, inputs: Inputs) -> list[Tensor]:
+        """Every floating tensor that comes out, without a graph."""
+        reseed()
+        with torch.no_grad():
+            return flat_outputs(self.call(model, {name: value.clone() for name, value in inputs.items()}))
+
+    def graph_outputs(self, model: nn.Module, inputs: Inputs) -> list[Tensor]:
+        """Every floating tensor that comes out, with the graph."""
+        return flat_outputs(self.call(model, inputs))
+
+    @property
+    def main(self) -> Spec:
+        """The first input."""
+        return self.specs[0]
+
+    @property
+    def batch(self) -> int:
+        """The batch size of the inputs as drawn."""
+        return self.inputs()[self.main.name].shape[0]
+
+    def batched(self, outputs: list[Tensor]) -> list[int]:
+        """The indices of outputs whose first dimension is the batch.
+
+        Raises:
+            Skip: There are none.
+        """
+        found = [i for i, value in enumerate(outputs) if value.dim() and value.shape[0] == self.batch]
+        if not found or any(self.inputs()[spec.name].dim() == 0 for spec in self.specs):
+            raise Skip("no output has the batch as its first dimension")
+        return found
+
+    def is_sequence(self) -> bool:
+        """Whether the main input is a sequence of tokens or vectors."""
+        return self.main.role == "tokens" or [str(s) for s in self.main.shape[:2]] == ["B", "T"]
+
+    def scale(self, outputs: list[Tensor]) -> float:
+        """The magnitude of outputs, for relative tolerances."""
+        return max([judge.max_abs(value) for value in outputs] + [1e-6])
+
+
+def _wake(model: nn.Module) -> None:
+    """Move parameters that are all zero: a branch that starts at zero would hide what it does."""
+    generator = torch.Generator().manual_seed(11)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.is_floating_point() and not parameter.is_meta and judge.max_abs(parameter) == 0:
+                parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator).to(parameter.dtype))
+
+
+def candidates(model: nn.Module, name: str, contract: Contract) -> list[Spec]:
+    """Inputs that the model's layers suggest, in the order of their registration."""
+    found: list[Spec] = []
+    for module in model.modules():
+        found += [Spec(name, shape, role, high=high) for shape, role, high in _from_layer(module, contract)]
+    fixed = [("B", 3, 32, 32), ("B", 3, 64, 64), ("B", 3, 224, 224), ("B", 16), ("B", "T", 16), ("B", 1, 28, 28)]
+    found += [Spec(name, shape, "real") for shape in fixed]
+    unique: list[Spec] = []
+    for spec in found:
+        if spec not in unique:
+            unique.append(spec)
+    if re.search(r"ids|tokens?|idx", name):
+        unique.sort(key=lambda spec: spec.role != "tokens")
+    return unique[:24]
+
+
+def _from_layer(module: nn.Module, contract: Contract) -> list[tuple[tuple[Any, ...], str, Optional[float]]]:
+    if isinstance(module, nn.Conv2d):
+        channels = module.in_channels
+        if "H" in contract.given_sizes():
+            return [(("B", channels, "H", "W"), "real", None)]
+        return [(("B", channels, size, size), "real", None) for size in (32, 64, 16, 128, 224)]
+    if isinstance(module, nn.Conv1d):
+        return [(("B", module.in_channels, 32), "real", None)]
+    if isinstance(module, nn.Conv3d):
+        return [(("B", module.in_channels, 16, 16, 16), "real", None)]
+    if isinstance(module, nn.Embedding):
+        return [(("B", "T"), "tokens", float(module.num_embeddings)), (("B",), "tokens", float(module.num_embeddings))]
+    if isinstance(module, nn.RNNBase):
+        return [(("B", "T", module.input_size), "real", None)]
+    if isinstance(module, (nn.MultiheadAttention,)):
+        return [(("B", "T", module.embed_dim), "real", None)]
+    if isinstance(module, nn.Linear):
+        return [(("B", module.in_features), "real", None), (("B", "T", module.in_features), "real", None)]
+    if isinstance(module, nn.LayerNorm):
+        return [(("B", "T", *module.normalized_shape), "real", None)]
+    return []
+
+
+def _companion(name: str, main: Spec, model: nn.Module) -> Spec:
+    """A further required input, by its name."""
+    if re.search(r"padding_mask|pad_mask", name):
+        return Spec(name, ("B", "T"), "pad_true")
+    if re.search(r"attention_mask|attn_mask|mask", name):
+        return Spec(name, ("B", "T"), "keep_one")
+    if re.fullmatch(r"t|ts?teps?|timesteps?|time|step|noise_level", name):
+        return Spec(name, ("B",), "tokens", high=10)
+    if re.fullmatch(r"y|labels?|class_labels?|classes|targets?", name):
+        return Spec(name, ("B",), "labels")
+    return Spec(name, main.shape, main.role, high=main.high)

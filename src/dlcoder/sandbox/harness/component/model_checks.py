@@ -1,0 +1,400 @@
+"""Checks of a model's output: shape, determinism, independence of samples, causality."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import judge
+from .core import Battery, Broken, Measured, Skip, reseed
+from .model import Inputs, ModelCase
+from .trace import nonfinite_line, traced
+
+BATTERY: Battery[ModelCase] = Battery("model")
+check = BATTERY.check
+
+
+@check("output")
+def output(case: ModelCase) -> Measured:
+    """Finite outputs of the declared shape, in both modes."""
+    inputs = case.inputs()
+    found = case.outputs(case.evaluated, inputs)
+    for mode, model in (("eval", case.evaluated), ("train", case.fresh().train())):
+        try:
+            values = case.outputs(model, inputs)
+        except ValueError as error:
+            if "more than 1 value" in str(error):
+                continue
+            raise
+        if not all(judge.finite(value) for value in values):
+            where = nonfinite_line(case.source, lambda m=model: case.call(m, inputs))  # type: ignore[misc]
+            where = where or case.source.point(r"softmax|/|sqrt|log|masked_fill")
+            raise Broken("nan or inf", "finite", f"In {mode} mode the output is not finite.", f"Correct {where}.")
+    shapes = ", ".join(str(tuple(value.shape)) for value in found[:4])
+    _declared_shape(case, found)
+    return Measured(shapes, "finite, of the declared shape" if case.contract.get("output") else "finite")
+
+
+def _declared_shape(case: ModelCase, found: list[Tensor]) -> None:
+    declared = case.contract.get("output")
+    shape = declared.get("shape") if isinstance(declared, dict) else declared
+    head = case.source.point(
+        r"(head|fc|classifier|out\w*|proj\w*)\s*=\s*nn\.", r"nn\.Linear|nn\.Conv2d\(.*1\)", r"return"
+    )
+    if isinstance(shape, (list, tuple)):
+        wanted = case.contract.shape(shape)
+        if tuple(found[0].shape) != wanted:
+            raise Broken(
+                f"{tuple(found[0].shape)}", f"{wanted}", "The output has another shape than stated.", f"Check {head}."
+            )
+    for name in ("num_classes", "n_classes", "num_labels", "vocab_size"):
+        value = case.builder.arguments.get(name)
+        if isinstance(value, int) and value not in [s for o in found for s in o.shape]:
+            why = f"No dimension of the output is {name}={value}."
+            raise Broken(str(tuple(found[0].shape)), f"a dimension of {value}", why, f"Check {head}.")
+
+
+@check("inputs-untouched")
+def inputs_untouched(case: ModelCase) -> Measured:
+    """No input changes, in either mode."""
+    for model in (case.evaluated, case.fresh().train()):
+        inputs = case.inputs()
+        before = {name: value.clone() for name, value in inputs.items()}
+        with torch.no_grad():
+            try:
+                case.call(model, inputs)
+            except ValueError:
+                continue
+        changed = [name for name in inputs if not judge.identical(inputs[name], before[name])]
+        if changed:
+            again = {name: value.clone() for name, value in before.items()}
+            with torch.no_grad():
+                trace = traced(case.source, lambda m=model, a=again: case.call(m, a), tuple(again.values()))  # type: ignore[misc]
+            where = (
+                case.source.quote(trace.written) if trace.written else case.source.point(r"inplace=True|\w_\(|[-+*/]=")
+            )
+            raise Broken(
+                f"{', '.join(changed)} changed",
+                "unchanged",
+                "The caller's tensor is written to: a second use of the batch sees other values.",
+                f"Write out of place at {where}: y = x + ..., or inplace=False on the first activation.",
+            )
+    return Measured("unchanged", "unchanged")
+
+
+@check("eval-deterministic")
+def eval_deterministic(case: ModelCase) -> Measured:
+    """Two calls in eval mode, with the random generator moving on."""
+    inputs = case.inputs()
+    model = case.evaluated
+    gap = _two_calls(case, model, inputs)
+    if gap == 0:
+        return Measured("equal", "equal")
+    if case.contract.get("stochastic"):
+        raise Skip("the contract says that it draws random numbers")
+    if not _drops(case, model, inputs) and _samples(case):
+        raise Skip("it samples by design")
+    where = case.source.point(
+        r"F\.dropout\((?!.*training\s*=\s*self\.training)",
+        r"training=True",
+        r"dropout",
+        r"\brand|bernoulli",
+        r"self\.\w+ =",
+    )
+    raise Broken(
+        f"outputs differ by {gap:.3g}",
+        "equal",
+        "The model is random in eval mode.",
+        f"Switch it off in eval at {where}: training=self.training, or nn.Dropout, or `if self.training:`.",
+    )
+
+
+def _two_calls(case: ModelCase, model: Any, inputs: Inputs) -> float:
+    reseed(1)
+    with torch.no_grad():
+        first = case.graph_outputs(model, inputs)
+        second = case.graph_outputs(model, inputs)
+    return max([judge.distance(a, b) for a, b in zip(first, second)] + [0.0])
+
+
+def _drops(case: ModelCase, model: Any, inputs: Inputs) -> bool:
+    """Whether the randomness vanishes with functional dropout."""
+    saved = F.dropout
+    F.dropout = lambda x, *args, **kwargs: x
+    try:
+        return _two_calls(case, model, inputs) == 0
+    finally:
+        F.dropout = saved
+
+
+def _samples(case: ModelCase) -> bool:
+    name = case.builder.target.__name__ if hasattr(case.builder.target, "__name__") else ""
+    generative = re.search(r"vae|variational|diffusion|noise|sampl|stochastic|bayes|mae|mask|gumbel|flow", name, re.I)
+    gaussian = case.source.first(r"randn|normal_|rsample|\.sample\(")
+    return bool(generative or (gaussian and case.source.mentions(("sampl", "noise", "reparam", "random"))))
+
+
+@check("inputs-count")
+def inputs_count(case: ModelCase) -> Measured:
+    """Another value of any input gives another output."""
+    inputs = case.inputs()
+    base = case.outputs(case.evaluated, inputs)
+    for spec in case.specs:
+        if not any(_moves(case, base, inputs, spec.name, seed) for seed in (51, 52)):
+            line = case.source.point(rf"def forward\b.*\b{spec.name}\b", rf"\b{spec.name}\b")
+            raise Broken(
+                f"{spec.name} changes nothing",
+                "another output",
+                f"The output is the same for another {spec.name}.",
+                f"Use {spec.name} in forward ({line}).",
+            )
+    return Measured(f"{len(case.specs)} inputs count", "every input changes the output")
+
+
+def _moves(case: ModelCase, base: list[Tensor], inputs: Inputs, name: str, seed: int) -> bool:
+    other = case.inputs(seed)[name]
+    if judge.identical(other, inputs[name]):
+        other = 1 - other if other.dtype == torch.int64 else (~other if other.dtype == torch.bool else other)
+    got = case.outputs(case.evaluated, {**inputs, name: other})
+    return any(judge.distance(a, b) > 0 for a, b in zip(base, got)) or len(base) != len(got)
+
+
+@check("batch-independence")
+def batch_independence(case: ModelCase) -> Measured:
+    """Changing one sample leaves the outputs of the others."""
+    inputs = case.inputs()
+    base = case.outputs(case.evaluated, inputs)
+    chosen = case.batched(base)
+    other = case.inputs(77)
+    mixed = {}
+    for name, value in inputs.items():
+        mixed[name] = value.clone()
+        if value.shape[0] == case.batch:
+            mixed[name][0] = other[name][0]
+    got = case.outputs(case.evaluated, mixed)
+    gap = max(judge.distance(base[i][1:], got[i][1:]) for i in chosen)
+    if gap <= 1e-4 * case.scale(base):
+        return Measured(f"others move by {gap:.1g}", "<= 1e-4 relative")
+    where = case.source.point(
+        r"(mean|sum|std|var|max|softmax|norm|cat|cumsum)\(.*(dim|axis)\s*=\s*\(?0\b",
+        r"\.(mean|std|var)\(0",
+        r"track_running_stats=False|batch_norm\(",
+        r"batch_first",
+        r"(?<!\()\b(view|reshape)\(",
+        r"transpose|permute|\.roll\(",
+    )
+    raise Broken(
+        f"other samples move by {gap:.3g}",
+        "0",
+        "In eval mode a sample's output depends on the other samples of the batch.",
+        f"Keep the batch dimension apart at {where}.",
+    )
+
+
+@check("batch-size")
+def batch_size(case: ModelCase) -> Measured:
+    """A sample alone gives what it gives in the batch."""
+    inputs = case.inputs()
+    base = case.outputs(case.evaluated, inputs)
+    chosen = case.batched(base)
+    if any(value.shape[0] != case.batch for value in inputs.values()):
+        raise Skip("not every input has the batch as its first dimension")
+    try:
+        alone = case.outputs(case.evaluated, {name: value[:1] for name, value in inputs.items()})
+    except Exception as error:
+        line = case.source.raised_at(error) or "the call"
+        fix = (
+            f"Take the batch size from x.shape[0] instead of a constant, and no squeeze() without a dimension ({line})."
+        )
+        raise Broken(
+            f"{type(error).__name__}: {error}", "no exception", f"A batch of one raises at {line}.", fix
+        ) from error
+    where = case.source.point(r"squeeze\(\)", r"\.mean\(0|dim=0", r"view\(|reshape\(")
+    for i in chosen:
+        if tuple(alone[i].shape) != (1, *base[i].shape[1:]):
+            fix = f"Name the dimension at {where}."
+            raise Broken(
+                str(tuple(alone[i].shape)), str((1, *base[i].shape[1:])), "A batch of one loses its batch.", fix
+            )
+    gap = max(judge.distance(base[i][:1], alone[i]) for i in chosen)
+    if gap <= 1e-4 * case.scale(base):
+        return Measured(f"difference {gap:.1g}", "<= 1e-4 relative")
+    why = "A sample alone gives another output than in the batch."
+    raise Broken(f"difference {gap:.3g}", "0", why, f"Keep the batch dimension apart at {where}.")
+
+
+@check("sizes")
+def sizes(case: ModelCase) -> Measured:
+    """Images that are larger and not square."""
+    shape = case.contract.shape(case.main.shape)
+    if len(shape) != 4 or len(case.specs) != 1:
+        raise Skip("not a model of one batch of images")
+    height, width = shape[2], shape[3]
+    base = _shape_at(case, height, width)
+    square = _shape_at(case, height * 2, width * 2)
+    wide = _shape_at(case, height, width * 2)
+    if base is None or square is None:
+        raise Skip("it takes one size only" if wide is None else "it takes no larger size")
+    where = case.source.point(r"\.shape|size\(|permute|transpose|view\(|reshape\(", r"interpolate|Upsample")
+    fix = f"Keep height and width apart, in this order, at {where}."
+    if wide is None:
+        raise Broken(
+            f"({height * 2}, {width * 2}) works, ({height}, {width * 2}) raises", "both work", "Only squares work.", fix
+        )
+    expected = tuple(b if s == b else (b if i == len(base) - 2 else s) for i, (b, s) in enumerate(zip(base, square)))
+    flat_grows = len(base) < 4 and square != base
+    if wide != expected and not flat_grows and len(base) == len(wide):
+        raise Broken(str(wide), str(expected), "The output of a wide image has the wrong shape.", fix)
+    return Measured(f"{base}, {square}, {wide}", "shapes follow the input")
+
+
+def _shape_at(case: ModelCase, height: int, width: int) -> Optional[tuple[int, ...]]:
+    batch, channels = case.contract.shape(case.main.shape)[:2]
+    image = torch.randn(batch, channels, height, width, generator=torch.Generator().manual_seed(2))
+    try:
+        found = case.outputs(case.evaluated, {case.main.name: image})
+    except Exception:
+        return None
+    return tuple(found[0].shape)
+
+
+def _is_causal(case: ModelCase) -> bool:
+    stated = case.contract.get("causal")
+    if stated is not None:
+        return bool(stated)
+    name = getattr(case.builder.target, "__name__", "")
+    if re.search(r"gpt|causal|decoder_?only|autoregress|CausalLM", name, re.I):
+        return True
+    return bool(case.source.first(r"is_causal=True|causal=True|\btril\(|\btriu\(|generate_square_subsequent_mask"))
+
+
+@check("causal")
+def causal(case: ModelCase) -> Measured:
+    """Changing a later position leaves the outputs before it."""
+    if not case.is_sequence() or not _is_causal(case):
+        raise Skip("not a causal sequence model (contract.causal says so)")
+    inputs = case.inputs()
+    base = case.outputs(case.evaluated, inputs)[0]
+    length = inputs[case.main.name].shape[1]
+    if base.dim() < 2 or base.shape[1] != length:
+        raise Skip("its output has no position for each input position")
+    worst, at = 0.0, 0
+    for position in range(1, length):
+        mixed = inputs[case.main.name].clone()
+        mixed[:, position] = case.inputs(99)[case.main.name][:, position]
+        if mixed.dtype == torch.int64:
+            mixed[:, position] = (inputs[case.main.name][:, position] + 1) % int(case.main.high or 2)
+        got = case.outputs(case.evaluated, {**inputs, case.main.name: mixed})[0]
+        gap = judge.distance(base[:, :position], got[:, :position])
+        if gap > worst:
+            worst, at = gap, position
+    if worst <= 1e-5 * case.scale([base]):
+        return Measured(f"earlier outputs move by {worst:.1g}", "0")
+    where = case.source.point(r"tril|triu|is_causal|causal|masked_fill|mask", r"softmax|attention", r"[Cc]onv1d")
+    raise Broken(
+        f"position {at} changes earlier outputs by {worst:.3g}",
+        "0",
+        "A position sees later ones: training looks excellent and generation fails.",
+        f"Mask what lies after the diagonal, no more and no less, at {where}.",
+    )
+
+
+@check("padding")
+def padding(case: ModelCase) -> Measured:
+    """Changing padded positions leaves the outputs at the others."""
+    name, role = _mask_input(case)
+    if name is None or not case.is_sequence():
+        raise Skip("it takes no padding mask")
+    inputs = case.inputs()
+    tokens = inputs[case.main.name]
+    keep = torch.ones(tokens.shape[:2], dtype=torch.bool)
+    keep[:, -(tokens.shape[1] // 3) :] = False
+    mask = ~keep if role == "pad_true" else keep.long()
+    base_inputs = {**inputs, name: mask}
+    other = torch.where(keep if tokens.dim() == 2 else keep.unsqueeze(-1), tokens, case.inputs(88)[case.main.name])
+    base = case.outputs(case.evaluated, base_inputs)[0]
+    got = case.outputs(case.evaluated, {**base_inputs, case.main.name: other})[0]
+    if base.dim() >= 2 and tuple(base.shape[:2]) == tuple(tokens.shape[:2]):
+        base, got = base[keep], got[keep]
+    gap = judge.distance(base, got)
+    if gap <= 1e-4 * case.scale([base]):
+        return Measured(f"valid outputs move by {gap:.1g}", "0")
+    where = case.source.point(rf"\b{name}\b(?!\s*[:=])", r"masked_fill|mask", r"\.mean\(", r"attention")
+    meaning = "True marks padding" if role == "pad_true" else "1 marks tokens to keep"
+    raise Broken(
+        f"valid outputs move by {gap:.3g}",
+        "0",
+        f"Padded positions have an influence ({name}: {meaning}).",
+        f"Apply {name} to attention and pooling, the right way round, at {where}.",
+    )
+
+
+def _mask_input(case: ModelCase) -> tuple[Optional[str], str]:
+    for spec in case.specs:
+        if spec.role in ("pad_true", "keep_one"):
+            return spec.name, spec.role
+    from .call import signature_of
+
+    signature = signature_of(case.evaluated)
+    for name in signature.parameters if signature else ():
+        if re.search(r"key_padding_mask|padding_mask|pad_mask", name):
+            return name, "pad_true"
+        if name == "attention_mask":
+            return name, "keep_one"
+    return None, ""
+
+
+@check("logits")
+def logits(case: ModelCase) -> Measured:
+    """Rows that sum to one are probabilities."""
+    stated = str(case.contract.get("output") or "").lower()
+    if "prob" in stated:
+        raise Skip("the contract says that it returns probabilities")
+    found = case.outputs(case.evaluated, case.inputs())[0]
+    if found.dim() < 2 or found.shape[1] < 2:
+        raise Skip("the output has no dimension of classes")
+    for dim, label in ((1, "log-"), (found.dim() - 1, "log-"), (1, ""), (found.dim() - 1, "")):
+        if found.shape[dim] < 2:
+            continue
+        mass = (found.exp() if label else found).sum(dim=dim)
+        low = 0.0 if label else judge.number(found.min())
+        if judge.distance(mass, torch.ones_like(mass)) < 1e-4 and low >= 0:
+            if case.source.mentions(("probabilit", "log-prob", "log prob", "softmaxed", "distribution")) or label:
+                raise Skip(f"it returns {label}probabilities, as documented")
+            where = case.source.point(r"[sS]oftmax\(", r"return")
+            raise Broken(
+                "rows sum to 1",
+                "logits",
+                "The output is a softmax: cross_entropy applies its own, and the gradient dies.",
+                f"Return the logits at {where}; state contract.output='probabilities' if that is meant.",
+            )
+    return Measured("rows do not sum to 1", "logits")
+
+
+@check("memory-layout")
+def memory_layout(case: ModelCase) -> Measured:
+    """Transposed and channels_last inputs."""
+    inputs = case.inputs()
+    base = case.outputs(case.evaluated, inputs)
+    strided = {n: v.transpose(0, -1).contiguous().transpose(0, -1) if v.dim() > 1 else v for n, v in inputs.items()}
+    tries = [("transposed", strided)]
+    if any(value.dim() == 4 for value in inputs.values()):
+        last = {n: v.contiguous(memory_format=torch.channels_last) if v.dim() == 4 else v for n, v in inputs.items()}
+        tries.append(("channels_last", last))
+    worst = 0.0
+    for label, given in tries:
+        reseed()
+        with torch.no_grad():
+            got = case.graph_outputs(case.evaluated, given)
+        gap = max(judge.distance(a, b) for a, b in zip(base, got))
+        if gap > 1e-3 * case.scale(base):
+            where = case.source.point(r"view\(|as_strided")
+            raise Broken(
+                f"differs by {gap:.3g}", "equal", f"{label} inputs give another output.", f"Use reshape at {where}."
+            )
+        worst = max(worst, gap)
+    return Measured(f"difference {worst:.1g}", "<= 1e-3 relative")
