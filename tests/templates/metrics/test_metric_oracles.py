@@ -189,7 +189,7 @@ def coco_stats(data):
     return evaluation.stats[:3]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(8))
 def test_average_precision_equals_pycocotools_with_crowds_and_over_two_ranks(seed):
     data = list(scenes(torch.Generator().manual_seed(seed), 12))
     ranks = AveragePrecision(), AveragePrecision()

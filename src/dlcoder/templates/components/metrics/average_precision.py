@@ -14,11 +14,14 @@ give each image to one rank only.
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
-THRESHOLDS = torch.linspace(0.5, 0.95, 10, dtype=torch.float64)
-RECALLS = torch.linspace(0, 1, 101, dtype=torch.float64)
+# numpy's grids are part of the definition: torch's differ from them in the last digit,
+# and a recall of exactly 0.57 then falls on the other side.
+THRESHOLDS = torch.from_numpy(np.linspace(0.5, 0.95, 10))
+RECALLS = torch.from_numpy(np.linspace(0, 1, 101))
 MAX_DETECTIONS = 100
 
 
