@@ -7,7 +7,6 @@ from pathlib import Path
 
 import nvidia_recordings as recordings
 import pytest
-import yaml
 
 from dlcoder.environment import nvidia
 from dlcoder.environment.describe import judge
@@ -17,6 +16,7 @@ from dlcoder.environment.model import Disk, Driver, Limits, Scheduler, Torch
 from dlcoder.environment.packages import Installed
 from dlcoder.environment.rules_software import runs_on
 from dlcoder.environment.support import minimum_driver, older, support
+from dlcoder.knowledge.causes import load_causes
 from dlcoder.sandbox.layers import Layer
 
 SITE = Path("/venv/lib/site-packages")
@@ -216,18 +216,10 @@ def test_two_witnesses_of_one_fault_are_one_problem():
 
 
 def test_every_cause_is_one_that_diagnosis_knows():
-    causes = Path(__file__).parents[3] / "shared/cases/causes.yaml"
-    if not causes.exists():
-        causes = Path(__file__).parents[2] / "src/dlcoder/knowledge/causes"
-    texts = [causes] if causes.is_file() else sorted(causes.glob("*.yaml"))
-    known: set[str] = set()
-    for text in texts:
-        for key, value in yaml.safe_load(text.read_text()).items():
-            known |= set(value) if causes.is_file() else {key}
     used = {problem.cause for changes in BROKEN.values() for problem in judge(healthy(**changes))}
     used |= {m.cause for m in (*support().cuda_errors, *support().import_errors, *support().nvidia_smi_errors)}
     used |= {clash.cause for clash in support().clashes}
-    assert used - {""} <= known
+    assert used - {""} <= load_causes().keys()
 
 
 @pytest.mark.parametrize(

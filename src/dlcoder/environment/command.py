@@ -7,6 +7,8 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_CORPSE_S = 0.3
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -42,7 +44,9 @@ async def ask(*command: str, timeout_s: float, env: Mapping[str, str] | None = N
         return Reply(124, f"{command[0]} did not answer within {timeout_s:g} s.")
     finally:
         if process.returncode is None:
-            # A hung driver keeps its caller in the kernel, unkillable: never wait for the corpse.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            # A hung driver keeps its caller in the kernel, unkillable: do not wait long for the corpse.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), _CORPSE_S)
     return Reply(process.returncode or 0, out.decode("utf-8", "replace"))

@@ -130,7 +130,7 @@ class Environment(BaseModel):
     torch: Torch
     libraries: dict[str, str] = Field(default_factory=dict)
     limits: Limits
-    scheduler: Scheduler
+    scheduler: Scheduler = Field(default_factory=Scheduler)
     variables: dict[str, str] = Field(default_factory=dict, description="Settings that change how training runs.")
     sandbox: list[str] = Field(default_factory=list, description="Layers that checks run behind on this machine.")
     problems: list[Problem] = Field(default_factory=list, description="What hurts most comes first.")

@@ -27,7 +27,7 @@ def no_answer(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             id="nvidia-smi-failed",
             severity="risk",
-            problem=f"nvidia-smi failed: {driver.error}",
+            problem=f"nvidia-smi failed: {driver.error.rstrip('.')}.",
             consequence="The GPUs' state is unknown; CUDA may fail, too.",
             fix="Run nvidia-smi and read the kernel's messages: sudo dmesg | grep -i -e nvrm -e xid",
             source="nvidia-smi",

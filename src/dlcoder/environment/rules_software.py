@@ -31,7 +31,7 @@ def torch_missing(facts: Facts) -> Iterator[Problem]:
             id="torch-old",
             severity="note",
             problem=f"torch {version} is older than 2.2.",
-            consequence="dlcoder's checks do not run with it.",
+            consequence="The checks of dlcoder do not run with it.",
             fix="pip install --upgrade torch",
             cause="env-api-removed",
             source="site-packages",

@@ -7,9 +7,8 @@ from pydantic import Field
 from dlcoder.environment.model import Environment, Problem
 from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
 
-# Problems beyond these are named in one line; all are in the structured answer.
-_SHOWN = 6
-_SENTENCE = 260
+# Characters for problems in full; the others are named in one line, and all are in the structured answer.
+_ROOM = 1700
 _DESCRIPTION = """\
 Find what is wrong with this machine and its Python before blaming the code: one call replaces nvidia-smi, \
 torch.utils.collect_env, pip check, ulimit and df.
@@ -39,15 +38,20 @@ class DescribeEnvironmentOutput(Environment, ToolOutput):
         grave = sum(problem.severity != "note" for problem in self.problems)
         notes = len(self.problems) - grave
         verdict = f"{grave or 'No'} problem{'' if grave == 1 else 's'}" + (f", {notes} note(s)" if notes else "") + "."
-        lines = [verdict, *map(_line, self.problems[:_SHOWN])]
-        if rest := self.problems[_SHOWN:]:
-            lines.append(f"Also: {', '.join(dict.fromkeys(problem.id for problem in rest))} (see `problems`).")
+        lines, room = [verdict], _ROOM
+        for shown, problem in enumerate(self.problems):
+            line = f"- [{problem.severity}] {problem.problem} {problem.consequence} Fix: {problem.fix}"
+            room -= len(line)
+            if shown and room < 0:
+                lines.append(f"Also (in `problems`): {_names(self.problems[shown:])}.")
+                break
+            lines.append(line)
         return "\n".join([*lines, "", self.report])
 
 
-def _line(problem: Problem) -> str:
-    parts = (problem.problem, problem.consequence, f"Fix: {problem.fix}")
-    return f"- [{problem.severity}] " + " ".join(part[:_SENTENCE] for part in parts)
+def _names(problems: list[Problem]) -> str:
+    names = list(dict.fromkeys(problem.id for problem in problems))
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 async def _run(arguments: DescribeEnvironmentInput, call: Call) -> DescribeEnvironmentOutput:
