@@ -12,10 +12,10 @@ class Check(BaseModel):
 
     name: str
     status: Status
-    measured: str = Field("", description="The value found, with its unit.")
-    expected: str = Field("", description="The bound that it was held against.")
-    detail: str = Field("", description="What the check proves, or why it failed or was skipped.")
-    fix: str = Field("", description="For a failure: what to change, in the names and lines of the user's code.")
+    measured: str = Field(default="", description="The value found, with its unit.")
+    expected: str = Field(default="", description="The bound that it was held against.")
+    detail: str = Field(default="", description="What the check proves, or why it failed or was skipped.")
+    fix: str = Field(default="", description="For a failure: what to change, in the names and lines of the user's code.")
 
 
 class Isolation(BaseModel):
@@ -29,9 +29,9 @@ class Report(BaseModel):
 
     passed: bool = Field(description="Whether at least one check ran and none failed or errored.")
     checks: list[Check] = Field(default_factory=list)
-    device: str = Field("cpu", description="What the code ran on.")
-    interpreter: str = Field("", description="The Python that ran it, with its torch version.")
+    device: str = Field(default="cpu", description="What the code ran on.")
+    interpreter: str = Field(default="", description="The Python that ran it, with its torch version.")
     isolation: Isolation = Field(default_factory=Isolation)
-    duration_s: float = Field(0.0, description="Wall time in seconds.")
-    log_tail: str = Field("", description="The end of the program's output, where something failed.")
+    duration_s: float = Field(default=0.0, description="Wall time in seconds.")
+    log_tail: str = Field(default="", description="The end of the program's output, where something failed.")
     artifacts: list[str] = Field(default_factory=list, description="Files kept for a closer look.")

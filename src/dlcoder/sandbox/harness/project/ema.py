@@ -1,0 +1,176 @@
+"""Finds averaged copies of the model by the names that people give them, and watches whether they move."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from .observe import Observer, strip_prefix
+from .trace import digest_bytes, tensor_bytes
+
+_NAME = re.compile(r"(^|_)(ema|averaged?|avg|shadow|swa|polyak)($|_|\d)", re.IGNORECASE)
+_TYPE = re.compile(r"ema($|[A-Z_])|EMA|Averaged|MovingAverage|Polyak|SWA")
+SEARCHED_STEPS = 40
+ENOUGH = 0.8
+"""Share of the trained parameters that must have a counterpart of the same name and shape."""
+
+
+class Average:
+    """One averaged copy: its tensors by the names of the model's.
+
+    Attributes:
+        label: The variable or attribute that held it.
+        whole: Whether it is a module, which runs with its own buffers.
+    """
+
+    def __init__(self, label: str, tensors: dict[str, torch.Tensor], whole: bool) -> None:
+        self.label = label
+        self.whole = whole
+        self.tensors = tensors
+
+    def digest(self, names: Iterable[str]) -> str:
+        """A fingerprint of the named tensors."""
+        return digest_bytes(b"".join(tensor_bytes(self.tensors[n]) for n in sorted(names) if n in self.tensors))
+
+
+class AverageWatch:
+    """Looks for averaged copies at each step until one is found; then reports its fingerprints."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.o = observer
+        self.holders: dict[str, Any] = {}
+        self.first_buffers: dict[str, tuple[str, str]] = {}
+
+    def digests(self) -> dict[str, str]:
+        """Fingerprints of the averaged parameters, by label."""
+        if not self.holders and self.o.steps < SEARCHED_STEPS:
+            self._search()
+        names = {self.o.name(p) for p in self.o.trained()}
+        found = {}
+        for average in self._averages():
+            found[average.label] = average.digest(names & set(average.tensors))
+            self._remember_buffers(average)
+        return found
+
+    def _averages(self) -> list[Average]:
+        found = []
+        for label, holder in self.holders.items():
+            value = holder()
+            tensors = _named_tensors(value) if value is not None else {}
+            if tensors:
+                found.append(Average(label, tensors, _module_of(value) is not None))
+        return found
+
+    def _search(self) -> None:
+        trained = {self.o.name(p): p for p in self.o.trained()}
+        if not trained:
+            return
+        live = {id(p) for p in trained.values()}
+        for label, value in self._named_values():
+            tensors = _named_tensors(value)
+            if label in self.holders or any(id(t) in live for t in tensors.values()):
+                self._note_alias(label, tensors, live)
+                continue
+            matched = sum(n in tensors and tensors[n].shape == p.shape for n, p in trained.items())
+            if matched >= ENOUGH * len(trained):
+                self.holders[label] = _reference(value)
+                self.o.trace.write("average", label=label, cls=type(value).__name__, site=self.o.trace.site())
+
+    def _note_alias(self, label: str, tensors: dict[str, torch.Tensor], live: set[int]) -> None:
+        if label not in self.holders and tensors and all(id(t) in live for t in tensors.values() if t.requires_grad):
+            self.o.trace.write("average_alias", label=label)
+
+    def _named_values(self) -> Iterable[tuple[str, Any]]:
+        seen: set[int] = set()
+        for frame in self.o.trace.user_frames(1):
+            yield from _look_into(frame.f_locals, seen, 0)
+            yield from _look_into(frame.f_globals, seen, 1)
+
+    def _remember_buffers(self, average: Average) -> None:
+        if not average.whole:
+            return
+        live = self._model_buffers(average)
+        for name, buffer in live.items():
+            pair = (digest_bytes(tensor_bytes(buffer)), digest_bytes(tensor_bytes(average.tensors[name])))
+            self.first_buffers.setdefault(average.label + ":" + name, pair)
+
+    def _model_buffers(self, average: Average) -> dict[str, torch.Tensor]:
+        for module in self.o.live_modules():
+            own = {strip_prefix(n): b for n, b in module.named_buffers() if b.is_floating_point()}
+            shared = {n: b for n, b in own.items() if n in average.tensors and average.tensors[n] is not b}
+            if shared:
+                return shared
+        return {}
+
+    def stale_buffers(self) -> dict[str, list[str]]:
+        """By label: buffers that moved in the model and never in its averaged copy."""
+        stale: dict[str, list[str]] = {}
+        for average in self._averages():
+            for name, buffer in self._model_buffers(average).items():
+                first = self.first_buffers.get(average.label + ":" + name)
+                if first is None or not average.whole:
+                    continue
+                live, copy = digest_bytes(tensor_bytes(buffer)), digest_bytes(tensor_bytes(average.tensors[name]))
+                if live != first[0] and copy == first[1]:
+                    stale.setdefault(average.label, []).append(name)
+        return stale
+
+
+def _look_into(names: Any, seen: set[int], depth: int) -> Iterable[tuple[str, Any]]:
+    """Values held under a telling name or of a telling type, in variables and in the attributes of user objects."""
+    for name, value in list(names.items()):
+        if id(value) in seen or name.startswith("__") or isinstance(value, (type, int, float, str, bool, type(None))):
+            continue
+        if _NAME.search(name) or (
+            _TYPE.search(type(value).__name__) and not callable(getattr(value, "__wrapped__", 0))
+        ):
+            seen.add(id(value))
+            yield name, value
+        elif depth < 3 and _is_user_object(value):
+            seen.add(id(value))
+            yield from _look_into(value.__dict__, seen, depth + 1)
+
+
+def _is_user_object(value: Any) -> bool:
+    kind = type(value)
+    plain = isinstance(getattr(value, "__dict__", None), dict) and not isinstance(value, (torch.nn.Module, dict))
+    foreign = kind.__module__.split(".")[0] in ("torch", "numpy", "builtins")
+    return plain and not foreign and kind.__name__ not in ("module", "function")
+
+
+def _module_of(value: Any) -> torch.nn.Module | None:
+    if isinstance(value, torch.nn.Module):
+        inner = getattr(value, "module", None)
+        return inner if isinstance(inner, torch.nn.Module) else value
+    held = getattr(value, "__dict__", {})
+    return next(
+        (v for v in held.values() if isinstance(v, torch.nn.Module) and any(True for _ in v.parameters())), None
+    )
+
+
+def _named_tensors(value: Any) -> dict[str, torch.Tensor]:
+    """The tensors of an averaged copy by name, wherever it keeps them: a module, a dict, or attributes holding one."""
+    module = _module_of(value) if not isinstance(value, dict) else None
+    if isinstance(value, dict):
+        flat = {str(k): v for k, v in value.items() if isinstance(v, torch.Tensor)}
+        if flat:
+            return {strip_prefix(k): v for k, v in flat.items()}
+    held = getattr(value, "__dict__", {}) if not isinstance(value, torch.nn.Module) else {}
+    for inner in held.values():
+        if isinstance(inner, dict) and any(isinstance(v, torch.Tensor) for v in inner.values()):
+            return _named_tensors(inner)
+    if module is None:
+        return {}
+    own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {strip_prefix(k): v for k, v in own.items()}
+
+
+def _reference(value: Any) -> Any:
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return lambda: value

@@ -1,0 +1,382 @@
+"""Runs of the user's program: forked from this process, watched for hangs and time, and read back as traces."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+
+IDLE_S = 3.0
+"""Ranks that use no processor time for so long, one of them inside a collective, wait for ever."""
+LINKED_BYTES = 1 << 20
+"""Files above this size are linked into a run's copy of the project instead of copied."""
+WATCHERS_FAILED = 119
+"""Exit status of a rank whose watchers, not whose program, failed."""
+SKIPPED = {".git", "__pycache__", ".venv", "venv", "node_modules", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+
+
+class Result:
+    """What one run left behind.
+
+    Attributes:
+        name: What the run was for.
+        root: Its copy of the project.
+        ranks: The events of every rank.
+        codes: The exit status of every rank's process; -signal where one ended it.
+        output: What it printed.
+        hang: For a hang, one line per rank saying where it stood.
+        timed_out: Whether its time ran out otherwise.
+        seconds: How long it took.
+    """
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name = name
+        self.root = root
+        self.ranks: list[list[Event]] = []
+        self.codes: list[int] = []
+        self.output = ""
+        self.hang: list[str] = []
+        self.timed_out = False
+        self.seconds = 0.0
+
+    def events(self, kind: str, rank: int = 0) -> list[Event]:
+        """The events of one kind of a rank, in order."""
+        return [e for e in self.ranks[rank] if e["e"] == kind] if rank < len(self.ranks) else []
+
+    def steps(self, rank: int = 0) -> list[Event]:
+        """The optimizer steps of a rank."""
+        return self.events("step", rank)
+
+    @property
+    def error(self) -> Event | None:
+        """The first error that user code raised on any rank."""
+        return next((e for events in self.ranks for e in events if e["e"] == "error"), None)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every rank ended by itself, or because it had shown enough."""
+        return bool(self.ranks) and all(any(e["e"] in ("end", "stop") for e in events) for events in self.ranks)
+
+    def tail(self, limit: int = 1500) -> str:
+        """The end of the output."""
+        return self.output[-limit:]
+
+
+class Runner:
+    """Starts runs, each in its own copy of the project.
+
+    Args:
+        source: The project.
+        entry: {"path": ...} or {"module": ...}.
+        args: Its arguments.
+        env: Added to the environment of every run.
+        deadline: When all must be over, on the monotonic clock.
+    """
+
+    def __init__(
+        self, source: Path, entry: dict[str, str], args: list[str], env: dict[str, str], deadline: float
+    ) -> None:
+        self.source = source
+        self.entry = entry
+        self.args = args
+        self.env = env
+        self.deadline = deadline
+        self.base = Path(tempfile.mkdtemp(prefix="runs-"))
+        self.count = 0
+
+    def remaining(self) -> float:
+        """Seconds left for all runs."""
+        return self.deadline - time.monotonic()
+
+    def copy(self, label: str) -> Path:
+        """A fresh copy of the project."""
+        self.count += 1
+        root = self.base / (f"{self.count:02d}-{label}") / self.source.name
+        root.parent.mkdir(parents=True)
+        shutil.copytree(self.source, root, symlinks=True, ignore=_ignored, copy_function=_copy)
+        return root
+
+    def run(
+        self,
+        name: str,
+        world: int = 1,
+        options: dict[str, Any] | None = None,
+        extra: list[str] | None = None,
+        files: dict[str, str] | None = None,
+        root: Path | None = None,
+        limit: float = 60.0,
+        launcher: bool = False,
+        args: list[str] | None = None,
+    ) -> Result:
+        """Run the program once.
+
+        Args:
+            name: What for.
+            world: Ranks; more than one are started as torchrun would.
+            options: For the observer (see `observe.Options`).
+            extra: Further arguments.
+            files: Files of the copy to replace, by relative path.
+            root: An existing copy to run in again.
+            limit: Seconds it may take.
+            launcher: Whether a real torchrun starts it.
+            args: Arguments instead of the usual ones.
+
+        Returns:
+            What was seen.
+        """
+        result = Result(name, root or self.copy(name))
+        for path, text in (files or {}).items():
+            (result.root / path).write_text(text)
+        spec: dict[str, Any] = {
+            "root": str(result.root),
+            "entry": self.entry,
+            "args": [*(self.args if args is None else args), *(extra or [])],
+            "trace": str(self.base / (f"{self.count:02d}-{name}.trace")),
+            "options": options or {},
+        }
+        for rank in range(world):
+            Path(f"{spec['trace']}.{rank}").unlink(missing_ok=True)
+        output = self.base / (f"{self.count:02d}-{name}.log")
+        start = time.monotonic()
+        limit = min(limit, max(self.remaining(), 1.0))
+        if launcher:
+            pids = [self._fork_torchrun(spec, world, output)]
+        else:
+            port = _free_port()
+            pids = [self._fork_rank(spec, rank, world, port, output) for rank in range(world)]
+        self._watch(result, pids, spec["trace"], world, start + limit, launcher)
+        result.ranks = [_read_trace(f"{spec['trace']}.{rank}") for rank in range(world)]
+        with output.open("rb") as file:
+            result.output = file.read()[-200_000:].decode("utf-8", "replace")
+        result.seconds = time.monotonic() - start
+        return result
+
+    def _fork_rank(self, spec: dict[str, Any], rank: int, world: int, port: int, output: Path) -> int:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            return pid
+        code = 1
+        try:
+            _detach(output)
+            os.environ.update(self.env)
+            if world > 1:
+                os.environ.update(
+                    RANK=str(rank),
+                    LOCAL_RANK=str(rank),
+                    WORLD_SIZE=str(world),
+                    LOCAL_WORLD_SIZE=str(world),
+                    GROUP_RANK="0",
+                    MASTER_ADDR="127.0.0.1",
+                    MASTER_PORT=str(port),
+                    TORCHELASTIC_RUN_ID="dlcoder",
+                    GLOO_SOCKET_IFNAME=os.environ.get("GLOO_SOCKET_IFNAME", "lo"),
+                )
+            from .launch import run_rank
+
+            code = run_rank(spec, rank)
+        except BaseException:  # a fault of the watchers must not look like one of the program
+            sys.stderr.write("[dlcoder] the watchers failed\n" + traceback.format_exc())
+            sys.stderr.flush()
+            code = WATCHERS_FAILED
+        finally:
+            os._exit(code)
+
+    def _fork_torchrun(self, spec: dict[str, Any], world: int, output: Path) -> int:
+        here = Path(__file__).resolve()
+        spec = {**spec, "harness": str(here.parents[2])}
+        file = Path(spec["trace"] + ".json")
+        file.write_text(json.dumps(spec))
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid:
+            return pid
+        code = 1
+        try:
+            _detach(output)
+            os.environ.update(self.env)
+            os.chdir(spec["root"])
+            from torch.distributed.run import main
+
+            arguments = ["--standalone", "--nproc-per-node", str(world)]
+            main([*arguments, str(here.parent / "torchrun_main.py"), str(file)])
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        except BaseException as error:  # the launcher reports a rank's failure by raising
+            print(type(error).__name__, error, file=sys.stderr)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _watch(self, result: Result, pids: list[int], trace: str, world: int, deadline: float, launcher: bool) -> None:
+        codes: dict[int, int] = {}
+        idle = _Idle(pids)
+        failed_at = 0.0
+        while len(codes) < len(pids):
+            _reap(pids, codes)
+            now = time.monotonic()
+            if any(code != 0 for code in codes.values()) and not failed_at:
+                failed_at = now
+            if failed_at and now - failed_at > IDLE_S:
+                # As torchrun does: a rank that failed ends the others.
+                break
+            if now > deadline:
+                result.timed_out = True
+                break
+            if world > 1 and not launcher and idle.hangs(now) and not failed_at:
+                result.hang = self._where(trace, world, pids, codes)
+                break
+            time.sleep(0.01)
+        for pid in pids:
+            _end(pid)
+            if pid not in codes:
+                codes[pid] = _exit_code(os.waitpid(pid, 0)[1])
+        result.codes = [codes[pid] for pid in pids]
+
+    def _where(self, trace: str, world: int, pids: list[int], codes: dict[int, int]) -> list[str]:
+        lines = []
+        for rank in range(world):
+            events = _read_trace(f"{trace}.{rank}")
+            lines.append(f"rank {rank} {_position(events, pids[rank] in codes)}")
+        return lines
+
+
+class _Idle:
+    """Notices that no process of the run uses any processor time."""
+
+    def __init__(self, pids: list[int]) -> None:
+        self.groups = set(pids)
+        self.ticks = -1
+        self.since = time.monotonic()
+        self.checked = 0.0
+
+    def hangs(self, now: float) -> bool:
+        if now - self.checked < 0.2:
+            return False
+        self.checked = now
+        ticks = _group_ticks(self.groups)
+        if ticks > self.ticks + 1:
+            self.ticks, self.since = ticks, now
+        return now - self.since > IDLE_S
+
+
+def _group_ticks(groups: set[int]) -> int:
+    total = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) in groups:
+                total += int(fields[11]) + int(fields[12])
+    return total
+
+
+def _position(events: list[Event], gone: bool) -> str:
+    """Where a rank stands, in words."""
+    last = next((e for e in reversed(events) if e["e"] in ("coll", "coll_end", "bwd", "bwd_end", "ddp", "step")), None)
+    steps = sum(e["e"] == "step" for e in events)
+    if gone or any(e["e"] == "end" for e in events):
+        return f"has ended after {steps} steps"
+    if last is None:
+        return "has not begun to train"
+    if last["e"] == "coll":
+        return f"waits in {last['name']} at {last['site']} (after {steps} steps)"
+    if last["e"] == "bwd":
+        return f"waits in backward() at {last['site']}, where DDP averages gradients (after {steps} steps)"
+    if last["e"] == "ddp" and last["stage"] == "begin":
+        return "waits in the construction of DistributedDataParallel at {}".format(last["site"])
+    return f"waits after step {steps}"
+
+
+def _ignored(folder: str, names: list[str]) -> set[str]:
+    return SKIPPED & set(names)
+
+
+def _copy(source: str, target: str) -> None:
+    if Path(source).stat().st_size > LINKED_BYTES:
+        with contextlib.suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copy(source, target)
+
+
+def _detach(output: Path) -> None:
+    os.setsid()
+    fd = os.open(str(output), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def _end(pid: int) -> None:
+    """Kill a run's process group and whatever descends from it in groups of its own (a launcher's workers)."""
+    for victim in [pid, *_descendants(pid)]:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(victim, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _descendants(pid: int) -> list[int]:
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, todo = [], [pid]
+    while todo:
+        children = parents.get(todo.pop(), [])
+        found += children
+        todo += children
+    return found
+
+
+def _reap(pids: list[int], codes: dict[int, int]) -> None:
+    """Note the exit status of every process that has ended."""
+    for pid in pids:
+        if pid not in codes:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                codes[pid] = _exit_code(status)
+
+
+def _exit_code(status: int) -> int:
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _read_trace(path: str) -> list[Event]:
+    events = []
+    with contextlib.suppress(FileNotFoundError), Path(path).open("rb") as file:
+        for line in file:
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict) and "e" in event:
+                    events.append(event)
+    return events

@@ -1,0 +1,187 @@
+"""Watches checkpoints, written files and the command line."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .observe import Observer
+
+
+class FileWatch:
+    """Writes `save`, `rename`, `load`, `write`, `options` and `state` events."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.o = observer
+        self.written: set[str] = set()
+        self.saved_at = 0
+        self.reads: dict[str, set[str]] = {}
+        self.options_seen = False
+
+    def install(self) -> None:
+        """Patch torch.save and torch.load, argparse and dataclasses, and listen to files being opened."""
+        self._wrap_checkpoints()
+        self._wrap_states()
+        self._wrap_argparse()
+        self._wrap_dataclasses()
+        sys.addaudithook(self._audit)
+        if self.o.options.kill_after:
+            self.o.step_written.append(self._kill_after_save)
+
+    def _wrap_checkpoints(self) -> None:
+        save, load, replace, rename = torch.save, torch.load, os.replace, os.rename
+
+        def watched_save(obj: Any, f: Any, *args: Any, **kwargs: Any) -> Any:
+            result = save(obj, f, *args, **kwargs)
+            if self.o.trace.mine:
+                path = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", "")
+                keys = [str(k) for k in obj][:40] if isinstance(obj, dict) else [type(obj).__name__]
+                full = _absolute(str(path)) if isinstance(path, (str, os.PathLike)) and str(path) else ""
+                self.saved_at = self.o.steps
+                self.o.trace.write("save", path=full, keys=keys, step=self.o.steps, site=self.o.trace.site())
+            return result
+
+        def watched_load(f: Any, *args: Any, **kwargs: Any) -> Any:
+            path = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", "")
+            self.o.trace.write("load", path=str(path), step=self.o.steps, site=self.o.trace.site())
+            return load(f, *args, **kwargs)
+
+        def moved(original: Any) -> Any:
+            def move(src: Any, dst: Any, **kwargs: Any) -> None:
+                original(src, dst, **kwargs)
+                pair = [_absolute(os.fspath(p)) if isinstance(p, (str, os.PathLike)) else "" for p in (src, dst)]
+                self.o.trace.write("rename", src=pair[0], dst=pair[1], step=self.o.steps)
+
+            return move
+
+        torch.save, torch.load = watched_save, watched_load
+        os.replace, os.rename = moved(replace), moved(rename)
+
+    def _wrap_states(self) -> None:
+        scaler = getattr(torch.amp, "GradScaler", None) or torch.cuda.amp.GradScaler
+        for cls, label in ((torch.optim.Optimizer, "optimizer"), (scaler, "scaler")):
+            for name in ("state_dict", "load_state_dict"):
+                self._count(cls, name, label)
+        base = getattr(torch.optim.lr_scheduler, "LRScheduler", None)
+        if base is not None:
+            self._count(base, "state_dict", "scheduler")
+            self._count(base, "load_state_dict", "scheduler")
+
+    def _count(self, cls: Any, name: str, label: str) -> None:
+        original = getattr(cls, name)
+
+        def method(this: Any, *args: Any, **kwargs: Any) -> Any:
+            if not self.o.asleep:
+                self.o.trace.write("state", of=label, what=name, step=self.o.steps)
+            return original(this, *args, **kwargs)
+
+        method.__name__ = name
+        setattr(cls, name, method)
+
+    def _kill_after_save(self) -> None:
+        """Die as a lost machine does, once training has gone on past a checkpoint."""
+        if self.saved_at and self.o.steps - self.saved_at >= self.o.options.kill_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _audit(self, event: str, args: Any) -> None:
+        if event != "open" or self.o.busy or not args or not isinstance(args[0], (str, bytes)):
+            return
+        mode, flags = args[1], args[2]
+        writes = (isinstance(mode, str) and any(c in mode for c in "wax+")) or (
+            mode is None and isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)
+        )
+        path = _absolute(os.fsdecode(args[0])) if writes else ""
+        if writes and path.startswith(self.o.trace.root) and path not in self.written and "__pycache__" not in path:
+            self.written.add(path)
+            self.o.trace.write("write", path=path[len(self.o.trace.root) :], site=self.o.trace.site(2))
+
+    # -- options ----------------------------------------------------------------------------------------------------
+
+    def _wrap_argparse(self) -> None:
+        original = argparse.ArgumentParser.parse_known_args
+
+        def parse(parser: Any, args: Any = None, namespace: Any = None) -> Any:
+            result, extra = original(parser, args, namespace)
+            if not self.options_seen and self.o.trace.mine:
+                self.options_seen = True
+                self.o.trace.write("options", options=[_option(a, result) for a in parser._actions])
+                result = self._watch_reads(result)
+            return result, extra
+
+        setattr(argparse.ArgumentParser, "parse_known_args", parse)  # noqa: B010
+
+    def _watch_reads(self, namespace: Any) -> Any:
+        if type(namespace) is not argparse.Namespace:
+            return namespace
+        reads = self.reads.setdefault("argparse", set())
+
+        class Namespace(argparse.Namespace):
+            def __getattribute__(self, name: str) -> Any:
+                reads.add(name)
+                return super().__getattribute__(name)
+
+        namespace.__class__ = Namespace
+        return namespace
+
+    def _wrap_dataclasses(self) -> None:
+        original = dataclasses.dataclass
+
+        def dataclass(cls: Any = None, **kwargs: Any) -> Any:
+            def decorate(target: Any) -> Any:
+                made = original(target, **kwargs)
+                file = getattr(sys.modules.get(made.__module__), "__file__", "") or ""
+                if file.startswith(self.o.trace.root) or made.__module__ == "__main__":
+                    self._watch_fields(made)
+                return made
+
+            return decorate if cls is None else decorate(cls)
+
+        setattr(dataclasses, "dataclass", dataclass)  # noqa: B010
+
+    def _watch_fields(self, cls: Any) -> None:
+        reads = self.reads.setdefault(cls.__name__, set())
+        names = {f.name for f in dataclasses.fields(cls)}
+        original = cls.__getattribute__
+
+        def getattribute(this: Any, name: str) -> Any:
+            if name in names and name not in reads:
+                caller = sys._getframe(1).f_code.co_filename
+                if caller.startswith(self.o.trace.root) and sys._getframe(1).f_code.co_name != "__post_init__":
+                    reads.add(name)
+            return original(this, name)
+
+        try:
+            cls.__getattribute__ = getattribute
+            self.o.trace.write("dataclass", cls=cls.__name__, fields=sorted(names))
+        except (AttributeError, TypeError):
+            self.reads.pop(cls.__name__)
+
+    def summary(self) -> dict[str, Any]:
+        """Which options the program read."""
+        return {"reads": {k: sorted(v) for k, v in self.reads.items()}}
+
+
+def _absolute(path: Any) -> str:
+    """A path without `..` and links left as they are, as the program named it."""
+    return str(Path.cwd() / os.path.normpath(str(path)))
+
+
+def _option(action: Any, namespace: Any) -> dict[str, Any]:
+    value = getattr(namespace, action.dest, None)
+    return {
+        "flags": list(action.option_strings),
+        "dest": action.dest,
+        "kind": type(action).__name__,
+        "nargs": action.nargs if isinstance(action.nargs, (int, str, type(None))) else str(action.nargs),
+        "type": getattr(action.type, "__name__", None) if action.type else None,
+        "choices": [str(c) for c in action.choices] if isinstance(action.choices, (list, tuple, set)) else None,
+        "value": value if isinstance(value, (int, float, str, bool, type(None))) else repr(value),
+        "help": (action.help or "")[:80] if action.help != argparse.SUPPRESS else "",
+    }
