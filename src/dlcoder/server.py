@@ -1,9 +1,10 @@
 """The MCP face of dlcoder: the tools, resources and prompts on one server object, for both eras of the protocol."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp import MCPError
 from mcp.server import CacheHint
@@ -31,6 +32,11 @@ from dlcoder.errors import UserError
 from dlcoder.serving.nearest import nearest
 from dlcoder.serving.roots import RootsPolicy
 from dlcoder.tools import Listed, available
+
+if TYPE_CHECKING:
+    from dlcoder.tools.base import AnyTool
+
+_log = logging.getLogger(__name__)
 
 _FRESH = CacheHint(ttl_ms=3_600_000, scope="public")
 _CACHE_HINTS = {
@@ -112,7 +118,8 @@ class DlcoderServer(MCPServer[Any]):
 
     async def list_tools(self) -> list[WireTool]:
         """Every tool, always in the same order."""
-        return [*map(_wire_tool, self._served.values()), *await super().list_tools()]
+        own = [_wire_tool(tool) for tool in map(_load, self._served.values()) if tool is not None]
+        return [*own, *await super().list_tools()]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
@@ -120,8 +127,9 @@ class DlcoderServer(MCPServer[Any]):
         """Call a tool. Every outcome but a question to the client is a result, errors included."""
         from dlcoder.serving import calls
 
-        if name in self._served and context is not None:
-            return await calls.call_tool(self._served[name].load(), arguments, context, self.options.roots)
+        tool = _load(self._served[name]) if name in self._served else None
+        if tool is not None and context is not None:
+            return await calls.call_tool(tool, arguments, context, self.options.roots)
         others = [tool.name for tool in await super().list_tools()]
         if name in others:
             return await super().call_tool(name, arguments, context)
@@ -220,10 +228,18 @@ def _no_such(what: str, name: str, known: Sequence[str]) -> str:
     return f"There is no {what} of that name. {hint}There are {', '.join(known)}."
 
 
-def _wire_tool(listed: Listed) -> WireTool:
+def _load(listed: Listed) -> "AnyTool | None":
+    """The tool, unless it cannot be imported: the others are to be had all the same."""
+    try:
+        return listed.load()
+    except Exception:
+        _log.exception("%s cannot be imported and is left out", listed.name)
+        return None
+
+
+def _wire_tool(tool: "AnyTool") -> WireTool:
     from dlcoder.serving.schemas import input_schema, output_schema
 
-    tool = listed.load()
     return WireTool.model_validate(
         {
             "name": tool.name,

@@ -59,7 +59,9 @@ async def echo(asked: EchoInput, call: Call) -> Said:
 
 
 class BadInput(ToolInput):
-    how: Literal["user", "crash", "exit", "interrupt", "cancel", "stray", "text"] = Field(description="How to fail.")
+    how: Literal["user", "crash", "exit", "interrupt", "cancel", "stray", "text", "bytes"] = Field(
+        description="How to fail."
+    )
 
 
 class Unspeakable(Said):
@@ -78,6 +80,8 @@ async def misbehave(asked: BadInput, call: Call) -> Said:
         raise KeyboardInterrupt
     if asked.how == "cancel":
         raise asyncio.CancelledError
+    if asked.how == "bytes":
+        return Said(said="half \udc80", notes=[Note(tag="nan", weight=float("nan")), Note(tag="\udcff")])
     if asked.how == "text":
         return Unspeakable(said="")
 

@@ -3,7 +3,11 @@
 import jsonschema
 import pytest
 from connections import Connect
-from mcp import MCPError
+from mcp import Client, MCPError
+from sample_tools import SAMPLES
+
+from dlcoder.server import DlcoderServer, Options
+from dlcoder.tools import Listed
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +67,29 @@ async def test_text_and_data_each_carry_the_answer(connect: Connect) -> None:
     assert result.content[0].text == "HIHI a b"
     assert result.structured_content == {"said": "HIHI", "notes": [{"tag": "a"}, {"tag": "b"}]}
     jsonschema.validate(result.structured_content, schema)
+
+
+async def test_what_json_cannot_carry_does_not_end_the_connection(connect: Connect) -> None:
+    async with connect() as client:
+        schema = next(tool for tool in (await client.list_tools()).tools if tool.name == "misbehave").output_schema
+        result = await client.call_tool("misbehave", {"how": "bytes"})
+    assert result.content[0].text == "half ? nan ?"
+    assert result.structured_content == {"said": "half ?", "notes": [{"tag": "nan"}, {"tag": "?"}]}
+    jsonschema.validate(result.structured_content, schema)
+
+
+async def test_a_call_with_very_many_wrong_arguments_is_refused_soon_and_briefly(connect_in_memory: Connect) -> None:
+    async with connect_in_memory() as client:
+        result = await client.call_tool("echo", {f"argument_{number}" * 20: number for number in range(20_000)})
+    assert result.is_error and len(result.content[0].text) < 1500
+
+
+async def test_a_tool_that_cannot_be_imported_does_not_take_the_others_with_it() -> None:
+    broken = Listed("broken", "broken", "never")
+    async with Client(DlcoderServer(Options(tools=(broken, *SAMPLES)))) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == [listed.name for listed in SAMPLES]
+        result = await client.call_tool("broken", {})
+        assert result.is_error and "no tool of that name" in result.content[0].text
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ def parse_arguments(model: type[Model], arguments: Mapping[str, Any], tool: str)
         return model.model_validate(_decoded(model, arguments))
     except ValidationError as error:
         schema = input_schema(model)
-        problems = list(dict.fromkeys(_problem(schema, arguments, dict(item)) for item in error.errors()))
-        hidden = len(problems) - _SHOWN
-        more = [f"and {hidden} more problems"] if hidden > 0 else []
+        found = error.errors(include_url=False)
+        problems = list(dict.fromkeys(_problem(schema, arguments, dict(item)) for item in found[: 4 * _SHOWN]))
+        more = ["and more"] if len(problems) > _SHOWN or len(found) > 4 * _SHOWN else []
         raise UserError("; ".join([*problems[:_SHOWN], *more]) + ".", _next_step(schema, tool)) from None
 
 

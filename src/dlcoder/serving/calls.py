@@ -12,7 +12,7 @@ from dlcoder.paths import Roots
 from dlcoder.serving.arguments import parse_arguments
 from dlcoder.serving.progress import reporting
 from dlcoder.serving.roots import RootsPolicy
-from dlcoder.serving.schemas import compact
+from dlcoder.serving.schemas import compact, portable_text
 from dlcoder.serving.worker import TOOLS
 from dlcoder.tools.base import AnyTool, Call, ToolInput, ToolOutput
 
@@ -35,10 +35,10 @@ async def call_tool(
             return roots
         answer = await _run(tool, parsed, roots, ctx)
         return CallToolResult(
-            content=[TextContent(type="text", text=answer.text())], structured_content=compact(answer)
+            content=[TextContent(type="text", text=portable_text(answer.text()))], structured_content=compact(answer)
         )
     except UserError as error:
-        return refusal(str(error))
+        return refusal(portable_text(str(error)))
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         _log.exception("%s raised an unexpected exception", tool.name)
         return refusal(

@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,10 +62,13 @@ def _serve(options: argparse.Namespace, tools: Sequence[Listed]) -> int:
     if not options.http:
         from dlcoder.serving.stdio import serve_stdio
 
+        if sys.stdin.isatty():
+            print("dlcoder serves MCP here, to a client that starts it; for a person: dlcoder --help.", file=sys.stderr)
         run_until_told(lambda stop: serve_stdio(server, stop), with_client=True)
-    from dlcoder.serving.http import HttpSettings, listen, read_token, serve_http
+    from dlcoder.serving.http import TOKEN_VARIABLE, HttpSettings, listen, read_token, serve_http
 
     token = read_token(options.token_file)
+    os.environ.pop(TOKEN_VARIABLE, None)  # what tools start has no use for it
     settings = HttpSettings(options.host, options.port, token, frozenset(options.allow_host))
     listener = listen(settings)
     run_until_told(lambda stop: serve_http(server, settings, listener), with_client=False)

@@ -1,5 +1,6 @@
 """The JSON schemas that a client is shown: complete, and without what only costs tokens."""
 
+import math
 from copy import deepcopy
 from typing import Any
 
@@ -31,10 +32,33 @@ def output_schema(model: type[BaseModel]) -> Schema:
 
 
 def compact(answer: BaseModel) -> dict[str, Any]:
-    """The answer as data: all its own fields but nulls, and below them only what differs from the default."""
+    """The answer as data: all its own fields but nulls, and below them only what differs from the default.
+
+    What JSON cannot carry is taken out on the way: numbers that are not finite count as null, and halves of surrogate
+    pairs, which come from file names and logs in no encoding, become question marks.
+    """
     full = answer.model_dump(mode="json", by_alias=True, exclude_none=True)
     telling = answer.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-    return {name: telling.get(name, value) for name, value in full.items()}
+    data: dict[str, Any] = _portable({name: telling.get(name, value) for name, value in full.items()})
+    return data
+
+
+def portable_text(text: str) -> str:
+    """The text without halves of surrogate pairs, which no UTF-8 can carry."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _portable(value: Any) -> Any:
+    if isinstance(value, str):
+        return portable_text(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [_portable(item) for item in value]
+    if isinstance(value, dict):
+        items = ((portable_text(name), _portable(item)) for name, item in value.items())
+        return {name: item for name, item in items if item is not None}
+    return value
 
 
 def subschema(schema: Schema, path: tuple[str | int, ...]) -> Schema:

@@ -14,9 +14,11 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.message import SessionMessage
 from mcp.types import (
+    INTERNAL_ERROR,
     INVALID_REQUEST,
     ErrorData,
     JSONRPCError,
+    JSONRPCMessage,
     JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
@@ -129,7 +131,7 @@ class Connection:
         async with messages:
             async for item in messages:
                 message = item.message
-                await self._write(message.model_dump_json(by_alias=True, exclude_unset=True))
+                await self._write(_serialized(message))
                 if isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:
                     self._waiting.discard(message.id)
 
@@ -167,6 +169,16 @@ class Connection:
     async def _write(self, text: str) -> None:
         async with self._writing:
             await anyio.to_thread.run_sync(_write_all, self._output, text.encode() + b"\n", abandon_on_cancel=True)
+
+
+def _serialized(message: JSONRPCMessage) -> str:
+    try:
+        return message.model_dump_json(by_alias=True, exclude_unset=True)
+    except ValueError:
+        # A text that no encoding can carry. The client must not wait for ever on its account, nor the server die.
+        id = getattr(message, "id", None)
+        error = ErrorData(code=INTERNAL_ERROR, message="The answer cannot be written as JSON: a bug of dlcoder.")
+        return JSONRPCError(jsonrpc="2.0", id=id, error=error).model_dump_json(by_alias=True, exclude_unset=True)
 
 
 def _write_all(fd: int, data: bytes) -> None:
