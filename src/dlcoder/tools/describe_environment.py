@@ -1,6 +1,7 @@
 """The tool `describe_environment`: what a run finds on this machine, and what is wrong with it."""
 
 from pathlib import Path
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -30,8 +31,32 @@ class DescribeEnvironmentInput(ToolInput):
     )
 
 
-class DescribeEnvironmentOutput(Environment, ToolOutput):
-    """Everything that was found."""
+class DescribeEnvironmentOutput(ToolOutput):
+    """Everything that was found.
+
+    The parts that only describe are open objects here: their names speak, and a client pays for a schema in every
+    session. `dlcoder.environment.model` has them in full.
+    """
+
+    problems: list[Problem] = Field(default_factory=list)
+    system: str
+    container: str = ""
+    python: str
+    gpus: list[dict[str, Any]] = Field(default_factory=list)
+    topology: list[str] = Field(default_factory=list)
+    driver: dict[str, Any]
+    torch: dict[str, Any]
+    libraries: dict[str, str] = Field(default_factory=dict)
+    limits: dict[str, Any]
+    scheduler: dict[str, Any] = Field(default_factory=dict)
+    variables: dict[str, str] = Field(default_factory=dict)
+    sandbox: list[str] = Field(default_factory=list)
+    report: str
+
+    @classmethod
+    def of(cls, environment: Environment) -> Self:
+        """Lay out a description without what says nothing."""
+        return cls.model_validate(environment.model_dump(mode="json", exclude_defaults=True))
 
     def text(self) -> str:
         """The problems, then the report."""
@@ -59,7 +84,7 @@ async def _run(arguments: DescribeEnvironmentInput, call: Call) -> DescribeEnvir
 
     project = call.roots.allowed[0] if call.roots.allowed else Path.cwd()
     found = await describe(arguments.python, project, call.progress)
-    return DescribeEnvironmentOutput.model_validate(found.model_dump())
+    return DescribeEnvironmentOutput.of(found)
 
 
 TOOL = Tool(
