@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcoder.errors import UserError
-from dlcoder.sandbox import layers
+from dlcoder.sandbox import layers, scratch
 from dlcoder.sandbox.interpreters import Interpreter
 from dlcoder.sandbox.jail import mounts
 from dlcoder.sandbox.jobs import Job, Limits
@@ -16,6 +16,8 @@ PRIVATE = (mounts.WORK, "/tmp", "/dev/shm")
 HARNESS = "import sys; sys.path.insert(0, sys.argv.pop(1)); from harness.channel import main; main()"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/proc", "/dev")
 _MOST_SHM = 1 << 30
+THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Many small runs on few cores: threads that wait by spinning are what makes them slow."""
 
 
 def build(job: Job, interpreter: Interpreter, machine: layers.Machine, folder: Path, native: bool) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def build(job: Job, interpreter: Interpreter, machine: layers.Machine, folder: P
         "mode": mode,
         "bubblewrap": machine.bubblewrap,
         "python": str(interpreter.path),
+        "code_home": str(code_home()),
         "nproc": job.nproc,
         "harness": job.harness.decode() if job.harness is not None else None,
         "gpu": job.gpu,
@@ -63,6 +66,16 @@ def build(job: Job, interpreter: Interpreter, machine: layers.Machine, folder: P
     request["env"] = _environment(job, interpreter, "/tmp" if not plain else request["plain_tmp"])
     request["argv"] = _words(job, interpreter, workdir, request)
     return request
+
+
+def code_home() -> Path:
+    """The directory that holds `jail` and `harness` and nothing else, at the same place inside and outside."""
+    home = scratch.shared("code")
+    for source in CODE:
+        link = home / Path(source).name
+        if not link.is_symlink():
+            link.symlink_to(source)
+    return home
 
 
 def _limits(limits: Limits) -> dict[str, float]:
@@ -87,6 +100,7 @@ def _layout(job: Job, shown: list[Path], workdir: Path | None, user: int) -> dic
     return {
         "read_only": [str(path) for path in shown],
         "code": list(CODE),
+        "code_home": str(code_home()),
         "sizes": sizes,
         "uid": user or mounts.USER_ID,
         "gid": user or mounts.USER_ID,
@@ -98,20 +112,18 @@ def _layout(job: Job, shown: list[Path], workdir: Path | None, user: int) -> dic
 def _place(request: dict[str, Any], folder: Path, shown: list[Path]) -> None:
     """Say what may be read and written; without namespaces, make the directories that stand in for private ones."""
     if request["mode"] != "plain":
-        request.update(readable=["/"], writable=[mounts.WORK, "/tmp", "/dev"], plain_work="", plain_code="")
+        request.update(readable=["/"], writable=[mounts.WORK, "/tmp", "/dev"], plain_work="")
         return
-    work, temporary, code = folder / "plain" / "box", folder / "plain" / "tmp", folder / "code"
-    for path in (work, temporary, code):
+    work, temporary = folder / "plain" / "box", folder / "plain" / "tmp"
+    for path in (work, temporary):
         path.mkdir(parents=True)
-    for source in CODE:
-        (code / Path(source).name).symlink_to(source)
     for path in (folder, folder / "plain"):
         path.chmod(0o711)
     if request["drop_to"]:
         os.chown(temporary, request["drop_to"], request["drop_to"])
-    readable = [*_SYSTEM, *CODE, str(code), *map(str, shown)]
+    readable = [*_SYSTEM, *CODE, request["code_home"], *map(str, shown)]
     request.update(readable=readable, writable=[str(work), str(temporary), "/dev/null"])
-    request.update(plain_work=str(work), plain_tmp=str(temporary), plain_code=str(code))
+    request.update(plain_work=str(work), plain_tmp=str(temporary))
 
 
 def _environment(job: Job, interpreter: Interpreter, home: str) -> dict[str, str]:
@@ -127,10 +139,7 @@ def _environment(job: Job, interpreter: Interpreter, home: str) -> dict[str, str
         # What a killed program has printed must not be lost; nothing but outputs should be left in its directory.
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        # Many small runs on few cores: threads that wait by spinning are what makes them slow.
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
+        **THREADS,
         # Loopback is the only interface.
         "GLOO_SOCKET_IFNAME": "lo",
         "NCCL_SOCKET_IFNAME": "lo",
@@ -195,9 +204,8 @@ def _guard(path: Path) -> None:
 
 
 def _words(job: Job, interpreter: Interpreter, workdir: Path | None, request: dict[str, Any]) -> list[str]:
-    code = request["plain_code"] or mounts.CODE
     if job.harness is not None:
-        return [str(interpreter.path), "-I", "-c", HARNESS, code]
+        return [str(interpreter.path), "-I", "-c", HARNESS, request["code_home"]]
     if not job.argv:
         raise UserError("There is no program to run.", "Give a command, such as python train.py.")
     first = str(interpreter.path) if job.argv[0] in ("python", "python3") else job.argv[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcoder.errors import UserError
-from dlcoder.sandbox import layers, request, scratch
+from dlcoder.sandbox import layers, request, scratch, workers
 from dlcoder.sandbox.interpreters import Interpreter
 from dlcoder.sandbox.jobs import WORK, Frame, Job, Limits, Outcome, Status, Usage
 from dlcoder.text import clean
@@ -46,17 +46,41 @@ async def run(
     begin = time.monotonic()
     machine = await layers.survey()
     folder = scratch.new_run()
-    asked = request.build(job, interpreter, machine, folder, native=False)
+    warm = job.warm and workers.fits(job)
+    asked = request.build(job, interpreter, machine, folder, native=warm)
+    record = _Record(folder, on_frame, on_output)
+    if not warm or not await _run_warm(asked, interpreter, record):
+        await _run_cold(asked, record)
+    return record.outcome(job, time.monotonic() - begin)
+
+
+async def _run_warm(asked: dict[str, Any], interpreter: Interpreter, record: "_Record") -> bool:
+    """Run from the interpreter's warm worker; return whether there was one to do it."""
+    for _ in range(2):
+        ours, theirs = socket.socketpair()
+        with ours:
+            try:
+                with theirs:
+                    await workers.start_run(interpreter, theirs)
+            except workers.WorkerError:
+                return False
+            await _converse(ours, asked, record)
+            if record.heard:
+                return True
+            # The worker ended itself instead of forking: a fresh one will do.
+            record.report = None
+    return False
+
+
+async def _run_cold(asked: dict[str, Any], record: "_Record") -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         supervisor = await _start_supervisor(theirs)
     try:
-        record = _Record(folder, on_frame, on_output)
         await _converse(ours, asked, record)
     finally:
         ours.close()
         await _bury(supervisor)
-    return record.outcome(job, time.monotonic() - begin)
 
 
 async def _start_supervisor(control: socket.socket) -> asyncio.subprocess.Process:
@@ -123,6 +147,7 @@ class _Record:
     ) -> None:
         self.report: dict[str, Any] | None = None
         self.frames: list[Frame] = []
+        self.heard = False
         self._folder = folder
         self._on_frame, self._on_output = on_frame, on_output
         self._path = folder / "output.log"
@@ -134,6 +159,7 @@ class _Record:
         return self.report is not None
 
     def take(self, kind: bytes, body: bytes) -> None:
+        self.heard = True
         if kind == b"O":
             with self._path.open("ab") as file:
                 file.write(body)

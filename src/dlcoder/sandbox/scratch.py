@@ -26,6 +26,13 @@ def new_run() -> Path:
     return folder
 
 
+def shared(name: str) -> Path:
+    """A directory of this process that lasts as long as it does."""
+    folder = _home() / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def remove(folder: Path) -> None:
     """Remove a directory, however deep it is; what cannot be removed stays."""
     try:

@@ -67,12 +67,12 @@ def _enter(request: dict[str, Any], sock: socket.socket, warm: Callable[[init.Co
     if mode == "bubblewrap":
         layout = mounts.Layout(**request["layout"])
         words, _ = mounts.bubblewrap(layout, request["bubblewrap"], bool(request["drop_to"]))
-        _execute_init([*words, "--"], request, sock, mounts.CODE)
+        _execute_init([*words, "--"], request, sock)
     elif mode == "native":
         _enter_natively(request, sock, warm)
     else:
         os.chdir(request["plain_work"])
-        _serve(request, sock, warm, request["plain_code"])
+        _serve(request, sock, warm)
 
 
 def _enter_natively(
@@ -87,20 +87,18 @@ def _enter_natively(
         os._exit(0 if status == 0 else 1)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     mounts.build(layout)
-    _serve(request, sock, warm, mounts.CODE)
+    _serve(request, sock, warm)
 
 
-def _serve(
-    request: dict[str, Any], sock: socket.socket, warm: Callable[[init.Config, int], int] | None, code: str
-) -> None:
+def _serve(request: dict[str, Any], sock: socket.socket, warm: Callable[[init.Config, int], int] | None) -> None:
     if warm is not None:
         init.serve(sock, warm)
-    _execute_init([], request, sock, code)
+    _execute_init([], request, sock)
 
 
-def _execute_init(before: list[str], request: dict[str, Any], sock: socket.socket, code: str) -> None:
+def _execute_init(before: list[str], request: dict[str, Any], sock: socket.socket) -> None:
     os.set_inheritable(sock.fileno(), True)
-    words = [*before, request["python"], "-I", "-S", "-c", _BOOT, str(sock.fileno()), code]
+    words = [*before, request["python"], "-I", "-S", "-c", _BOOT, str(sock.fileno()), request["code_home"]]
     os.execve(words[0], words, {"LANG": "C.UTF-8"})
 
 

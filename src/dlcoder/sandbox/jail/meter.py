@@ -41,9 +41,9 @@ def _children(pid: int) -> list[int]:
     return children
 
 
-def read(root: int) -> Reading:
-    """Look at the tree below `root`."""
-    pids = descendants(root)
+def read(root: int, without: set[int]) -> Reading:
+    """Look at the tree below `root`, but for the processes `without`."""
+    pids = [pid for pid in descendants(root) if pid not in without]
     tasks = resident = 0
     for pid in pids:
         with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{pid}/stat", "rb") as file:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import kernel
 
-WORK, CODE = "/box", "/run/dlcoder"
-"""Where the work directory and dlcoder's own code (jail and harness) lie in the sandbox."""
+WORK = "/box"
+"""Where the work directory lies in the sandbox."""
 WORK_ALIAS = "/work"
 USER_ID = 1000
 """Who a program believes to be where it runs in a user namespace."""
@@ -34,7 +35,7 @@ class Layout:
 
     Attributes:
         read_only: Host paths, visible at their own place.
-        code: Host directories that appear below `CODE`, under their own last name.
+        code: Host directories that appear below `code_home`, under their own last name.
         sizes: Bytes of the private file systems by path.
         uid, gid: Who the program is (inside).
         alias: A host path that leads to the work directory, too.
@@ -43,6 +44,7 @@ class Layout:
 
     read_only: list[str]
     code: list[str]
+    code_home: str
     sizes: dict[str, int]
     uid: int
     gid: int
@@ -62,7 +64,9 @@ class Layout:
         """Symbolic links by their place."""
         links = {p: os.readlink(p) for p in _SYSTEM if os.path.islink(p)}
         for place in filter(None, (self.alias, WORK_ALIAS)):
-            taken = any(_overlap(place, other) for other in (*self.binds(), WORK, CODE, "/proc", "/dev", "/etc"))
+            taken = any(
+                _overlap(place, other) for other in (*self.binds(), WORK, self.code_home, "/proc", "/dev", "/etc")
+            )
             if not taken and place != "/tmp":
                 links[place] = WORK
         return links
@@ -114,12 +118,12 @@ def bubblewrap(layout: Layout, program: str, privileged: bool) -> tuple[list[str
     words += ["--size", str(layout.sizes["/tmp"]), "--perms", "1777", "--tmpfs", "/tmp"]
     words += ["--size", str(layout.sizes["/dev/shm"]), "--perms", "1777", "--tmpfs", "/dev/shm"]
     binds, links, texts = layout.binds(), layout.links(), layout.texts()
-    for folder in layout.parents([*binds, *links, *texts, CODE + "/x", WORK]):
+    for folder in layout.parents([*binds, *links, *texts, layout.code_home + "/x", WORK]):
         words += ["--perms", "0755", "--dir", folder]
     for path in binds:
         words += ["--ro-bind", path, path]
     for path in layout.code:
-        words += ["--ro-bind", path, f"{CODE}/{os.path.basename(path)}"]
+        words += ["--ro-bind", path, f"{layout.code_home}/{os.path.basename(path)}"]
     words += ["--size", str(layout.sizes[WORK]), "--perms", "0755", "--tmpfs", WORK]
     descriptors = []
     for place, text in texts.items():
@@ -183,8 +187,10 @@ def build(layout: Layout) -> None:
     """Build `layout` in the caller's fresh namespaces and make it the root. The caller is process 1."""
     kernel.raise_loopback()
     os.umask(0o022)
-    Path("/proc/sys/kernel/hostname").write_text("sandbox")
-    binds, links, devices, masked = layout.binds(), layout.links(), layout.devices(), _masked()
+    socket.sethostname("sandbox")
+    # Links are followed while they lead where they should.
+    binds = {path: os.path.realpath(path) for path in layout.binds()}
+    links, devices, masked = layout.links(), layout.devices(), _masked()
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     # Two turns, as the host's own /tmp must stay reachable while the new root is filled.
     base = "/tmp"
@@ -206,17 +212,17 @@ def build(layout: Layout) -> None:
     os.chdir(WORK)
 
 
-def _populate(layout: Layout, binds: list[str], links: dict[str, str]) -> None:
+def _populate(layout: Layout, binds: dict[str, str], links: dict[str, str]) -> None:
     root, texts = "/new", layout.texts()
     for folder in ("/proc", "/dev", "/tmp"):
         os.mkdir(root + folder, 0o755)
     _tmpfs(root + "/tmp", layout.sizes["/tmp"], 0o1777)
-    for folder in layout.parents([*binds, *links, *texts, CODE + "/x", WORK + "/x"]):
+    for folder in layout.parents([*binds, *links, *texts, layout.code_home + "/x", WORK + "/x"]):
         os.makedirs(root + folder, 0o755, exist_ok=True)
-    for path in binds:
-        _bind("/old" + path, root + path)
+    for path, source in binds.items():
+        _bind("/old" + source, root + path)
     for path in layout.code:
-        _bind("/old" + path, f"{root}{CODE}/{os.path.basename(path)}")
+        _bind("/old" + path, f"{root}{layout.code_home}/{os.path.basename(path)}")
     _tmpfs(root + WORK, layout.sizes[WORK], 0o755)
     for place, text in texts.items():
         Path(root + place).write_text(text)

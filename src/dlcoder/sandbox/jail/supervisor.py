@@ -133,6 +133,7 @@ class Supervision:
         self.folders: list[int] = []
         self.group = cgroups.Cgroup({}, unified=False)
         self.child = 0
+        self.keepers: set[int] = set()
         self.sock: socket.socket | None = None
         self.readers: dict[int, FrameReader] = {}
         self.output = -1
@@ -178,6 +179,8 @@ class Supervision:
                 os.close(descriptor)
         wire.send(ours, config)
         _, self.folders = self._answer("ready")
+        # Ourselves, bubblewrap (or our first stage) and process 1: what descends from them is the program.
+        self.keepers = {os.getpid(), *meter.descendants(self.child)}
         self._fill()
         wire.send(ours, {"go": True})
         answer, _ = self._answer("layers")
@@ -226,6 +229,7 @@ class Supervision:
             "env": request["env"],
             "nproc": request["nproc"],
             "channels": channels,
+            "code_home": request["code_home"],
         }
 
     def _answer(self, wanted: str) -> tuple[dict[str, Any], list[int]]:
@@ -352,8 +356,8 @@ class Supervision:
         spaces = [meter.space(folder) for folder in self.folders]
         held = sum(space.used for space in spaces)
         self.peak_disk = max(self.peak_disk, held)
-        reading = meter.read(self.child)
-        tasks = reading.tasks - _OWN_TASKS
+        reading = meter.read(os.getpid(), self.keepers)
+        tasks = reading.tasks
         self.peak_tasks = max(self.peak_tasks, tasks)
         self._look_at_memory(reading, held)
         if self.group.memory_struck():
