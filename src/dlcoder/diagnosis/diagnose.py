@@ -1,0 +1,311 @@
+"""`diagnose`: from logs to ranked causes."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlcoder.diagnosis.evidence import log_facts, prose_facts, shared_facts
+from dlcoder.diagnosis.facts import Fact, Facts
+from dlcoder.diagnosis.lines import Line, make_lines
+from dlcoder.diagnosis.ranking import Scored, calibrate, score
+from dlcoder.diagnosis.ranks import Reading, absent_ranks, is_effect, primary
+from dlcoder.diagnosis.reading import read
+from dlcoder.diagnosis.sources import collect
+from dlcoder.diagnosis.verdict import Diagnosis, Evidence, FirstFailure, Hypothesis, Step
+from dlcoder.errors import UserError
+from dlcoder.knowledge.causes import load_causes
+from dlcoder.knowledge.signatures import Scope, load_signatures
+from dlcoder.progress import Progress, silent
+
+QUOTE = 220
+_CRASHES = re.compile(
+    r"^(exc\.|oom\.cuda|native\.|host\.|assert\.|illegal\.|worker\.|arch\.kernel-image|shm\.|driver\.|unavailable\.|nccl\.|port\.|launch\.|build\.error|ordinal\.)"
+)
+_NO_CRASH = {
+    "exc.KeyboardInterrupt",
+    "host.words",
+    "host.offload",
+    "native.words",
+    "native.faulthandler",
+    "shm.words",
+    "unavailable.words",
+    "unavailable.integrated",
+}
+_DEGRADED = {
+    "not-learning-lr",
+    "not-learning-bug",
+    "train-eval-gap",
+    "irreproducible",
+    "overfitting",
+    "representation-collapse",
+    "metric-bug",
+    "perf-data-bound",
+    "perf-sync",
+    "perf-comm-bound",
+    "perf-precision",
+    "ckpt-not-loaded",
+    "compile-recompile",
+}
+
+
+def _derived(facts: Sequence[Fact]) -> list[Fact]:
+    """Facts about the facts: whether there is a failure at all, and of which kind."""
+    derived = []
+    roots = [f for f in facts if f.role == "root" and f.line and f.line.source not in ("context", "code")]
+    strong = [
+        f
+        for f in roots
+        if max(
+            (w for c, w in f.weights.items() if c not in ("ddp-peer-crash", "user-cancelled", "time-limit")), default=0
+        )
+        >= 3
+    ]
+    if strong:
+        derived.append(Fact("any.root"))
+        derived.append(Fact("any.root-other"))
+        derived.append(Fact("any.specific"))
+    in_log = [f for f in facts if f.line is None or f.line.source not in ("context", "code")]
+    if any(_CRASHES.match(f.id) and f.id not in _NO_CRASH and f.role != "benign" for f in in_log):
+        derived.append(Fact("any.crash"))
+    return derived
+
+
+def _quote(line: Line) -> str:
+    text = line.raw.strip()
+    return text if len(text) <= QUOTE else text[: QUOTE - 1] + "…"
+
+
+def _evidence(scored: Scored, facts: Facts, most: int = 4) -> list[Evidence]:
+    """The lines that speak for the cause, strongest first, then what speaks against it."""
+    wanted: list[tuple[float, Fact]] = [(w, f) for w, f in scored.support if w > 0]
+    for weight, rule in scored.rules:
+        if weight <= 0:
+            continue
+        names = [n for n in (*rule.all, *rule.any) if n in facts]
+        for name in names[:2]:
+            fact = facts.get(name)
+            if fact and fact.line:
+                wanted.append((weight, fact))
+    items: list[Evidence] = []
+    seen: set[tuple[str, int]] = set()
+    for _, fact in sorted(wanted, key=lambda pair: (-pair[0], pair[1].line.number if pair[1].line else 0)):
+        if fact.line is None:
+            continue
+        place = (fact.line.source, fact.line.number)
+        if place in seen:
+            continue
+        seen.add(place)
+        items.append(Evidence(fact.line.source, fact.line.number, _quote(fact.line), fact.note))
+        if len(items) >= most:
+            break
+    against = [f for w, f in scored.support if w < 0 and f.line]
+    for fact in against[:1]:
+        assert fact.line is not None
+        items.append(Evidence(fact.line.source, fact.line.number, _quote(fact.line), fact.note, supports=False))
+    return items
+
+
+def _reasons(scored: Scored) -> list[str]:
+    """The sentences of the rules that fired, strongest first."""
+    ordered = sorted(((w, r.why) for w, r in scored.rules if w > 0 and r.why), key=lambda pair: -pair[0])
+    return list(dict.fromkeys(why for _, why in ordered))
+
+
+def _hypothesis(scored: Scored, facts: Facts) -> Hypothesis:
+    cause = load_causes()[scored.cause]
+    checks = sorted(cause.verify, key=lambda check: check.cost)
+    return Hypothesis(
+        scored.cause,
+        cause.title,
+        round(scored.probability, 3),
+        _evidence(scored, facts),
+        cause.explanation,
+        [Step(v.action, v.command, v.expect, v.cost) for v in checks],
+        [Step(f.action, f.patch) for f in cause.fix],
+        list(cause.sources),
+    )
+
+
+def _status(scored: Sequence[Scored], facts: Facts) -> str:
+    """`failed`, `degraded`, `healthy` or `unknown`."""
+    crash = "any.crash" in facts
+    progress = "progress.losses" in facts or "progress.metrics" in facts or "done.finished" in facts
+    best = scored[0] if scored else None
+    strength = best.score - load_signatures().priors[best.cause] if best else 0.0
+    if best is None or strength < 1.5:
+        return "healthy" if progress and not crash else "unknown"
+    if progress and not crash and strength < 2.6:
+        return "healthy"
+    return "degraded" if best.cause in _DEGRADED and not crash else "failed"
+
+
+def _first_failure(readings: Sequence[Reading], best: Scored | None) -> FirstFailure | None:
+    """The line at which the failure began."""
+    candidates = []
+    for reading in readings:
+        for fact in reading.facts:
+            if fact.line is None or is_effect(fact) or fact.role == "benign":
+                continue
+            weight = fact.weights.get(best.cause, 0.0) if best else 0.0
+            if weight >= 2 or (
+                best and fact.id.startswith(("nan.", "exc.")) and not fact.id.startswith("exc.ChildFailed")
+            ):
+                candidates.append((-min(weight, 2.0), fact.line.time if False else "", fact.line.number, fact.line))
+    if not candidates:
+        return None
+    line = min(candidates, key=lambda c: (c[0], c[2]))[3]
+    return FirstFailure(line.rank, line.time, _quote(line), line.source, line.number)
+
+
+def _progress_text(readings: Sequence[Reading]) -> str:
+    """How far training had come, in the words of the last line that says it."""
+    pattern = re.compile(r"(?:epoch|iter(?:ation)?|step|it)\W{0,4}\d", re.I)
+    for reading in readings:
+        for line in reversed(reading.document.routine or reading.document.lines):
+            if pattern.search(line.text[:400]) and len(line.text) < 2000:
+                return f"{line.source}:{line.number}: {line.raw.strip()[:120]}"
+    return ""
+
+
+def _missing(
+    status: str, scored: Sequence[Scored], facts: Facts, readings: Sequence[Reading], absent: Sequence[int], lines: int
+) -> list[str]:
+    """What to paste, exactly, for a better answer."""
+    wanted = []
+    if absent:
+        wanted.append(f"the log of rank {', '.join(map(str, absent[:8]))}: the others wait for it")
+    unsure = not scored or scored[0].probability < 0.6
+    effects = bool(scored) and scored[0].cause in ("ddp-peer-crash", "ddp-slow-rank-timeout", "ddp-divergent-branch")
+    if effects and len(readings) == 1:
+        wanted.append(
+            "the logs of all ranks (torchrun --log-dir logs --redirects 3 --tee 3), at least the last 200 lines of each"
+        )
+    if status == "unknown":
+        wanted.append("the last 200 lines of the output, with the full traceback")
+    if unsure and any(f.id in ("nan.loss", "nan.word", "nan.zh") for f in facts):
+        wanted.append(
+            "the 20 log lines before the first NaN with loss, learning rate and gradient norm, and the precision in use"
+        )
+    elif unsure and "any.crash" in facts and not any(f.id.startswith("exc.") for f in facts):
+        wanted.append("the full traceback")
+    if unsure and status != "unknown":
+        wanted.append("`python -m torch.utils.collect_env`")
+    return wanted[:4]
+
+
+_CONFIDENT = 0.75
+
+
+def _summary(status: str, hypotheses: Sequence[Hypothesis], reasons: Sequence[str], benign: Sequence[str]) -> str:
+    if status == "healthy":
+        return "Nothing is wrong in this log: training makes progress and no failure is printed." + (
+            f" Harmless: {'; '.join(benign[:3])}." if benign else ""
+        )
+    if status == "unknown" or not hypotheses:
+        return "The text does not say what went wrong."
+    best = hypotheses[0]
+    because = f": {'; '.join(reasons[:2])}" if reasons else ""
+    if best.probability >= _CONFIDENT:
+        return f"{best.title} ({best.cause}){because}."
+    others = " or ".join(h.cause for h in hypotheses[1:3])
+    return f"Most likely {best.title[:1].lower()}{best.title[1:]} ({best.cause}){because}; the text does not exclude {others or 'others'}."
+
+
+def _next_step(status: str, hypotheses: Sequence[Hypothesis], missing: Sequence[str]) -> str:
+    if status == "healthy":
+        return "Go on training."
+    if status == "unknown" or not hypotheses:
+        return f"Paste {missing[0]}." if missing else "Paste the output from the start of the run to its end."
+    best = hypotheses[0]
+    if best.probability >= _CONFIDENT and best.fix:
+        return best.fix[0].action
+    checks = [(h.probability / max(v.cost, 1.0), v) for h in hypotheses[:3] for v in h.verify]
+    if checks:
+        check = max(checks, key=lambda pair: pair[0])[1]
+        return f"{check.action}: `{check.command}`" if check.command else check.action
+    return best.fix[0].action if best.fix else ""
+
+
+def _benign(facts: Facts) -> list[str]:
+    return list(dict.fromkeys(f.note for f in facts if f.role == "benign" and f.note))
+
+
+def _readings(log: str | None, paths: Sequence[Path], progress: Progress) -> list[Reading]:
+    sources = collect(log, paths)
+    total = max(sum(source.size for source in sources), 1)
+    done = 0
+    readings = []
+    for source in sources:
+        document = read(source)
+        readings.append(Reading(document, log_facts(document.lines)[0]))
+        done += source.size
+        progress(f"read {source.name}", done / total)
+    return readings
+
+
+def _gather(
+    log: str | None, paths: Sequence[Path], prose: dict[Scope, str], progress: Progress
+) -> tuple[Facts, list[Reading], list[Reading]]:
+    readings = _readings(log, paths, progress) if log is not None or paths else []
+    chosen = primary(readings)
+    told = [fact for reading in chosen for fact in reading.facts]
+    lines = [line for reading in chosen for line in reading.document.lines[:4000]]
+    for scope, text in prose.items():
+        own = list(make_lines(text, scope))
+        told += prose_facts(own, scope)
+        lines += own
+    told += shared_facts(lines)
+    facts = Facts(told)
+    for fact in _derived(told):
+        facts.add(fact)
+    return facts, readings, chosen
+
+
+def diagnose(
+    log: str | None = None,
+    paths: Sequence[Path] = (),
+    context: str | None = None,
+    code: str | None = None,
+    environment: str | None = None,
+    max_hypotheses: int = 5,
+    progress: Progress = silent,
+) -> Diagnosis:
+    """Say why a run failed.
+
+    Args:
+        log: Pasted text.
+        paths: Files, directories or patterns, already resolved.
+        context: What the user says about the run, in English or Chinese.
+        code: Source code of the run.
+        environment: Output of `collect_env`, `nvidia-smi`, `pip list`, ...
+        max_hypotheses: The most causes to return.
+        progress: Told how much has been read.
+
+    Raises:
+        UserError: There is nothing to read, or a path cannot be read.
+    """
+    if log is None and not paths:
+        raise UserError("There is no log to look at.", "Give `log` (text) or `paths` (files or directories).")
+    scopes: dict[Scope, str | None] = {"context": context, "code": code, "environment": environment}
+    prose = {scope: text for scope, text in scopes.items() if text}
+    facts, readings, chosen = _gather(log, paths, prose, progress)
+    signatures = load_signatures()
+    scored = calibrate(score(facts, signatures), signatures.calibration)
+    status = _status(scored, facts)
+    kept = [] if status in ("healthy",) else scored[:max_hypotheses]
+    hypotheses = [_hypothesis(entry, facts) for entry in kept if entry.probability >= 0.005 or entry is scored[0]]
+    lines = [line for reading in readings for line in reading.document.lines]
+    absent = absent_ranks(readings, lines)
+    missing = _missing(status, scored, facts, readings, absent, len(lines))
+    benign = _benign(facts)
+    return Diagnosis(
+        status,
+        _summary(status, hypotheses, _reasons(scored[0]) if scored else [], benign),
+        hypotheses,
+        _first_failure(chosen, scored[0] if scored else None) if status != "healthy" else None,
+        _progress_text(chosen),
+        missing,
+        _next_step(status, hypotheses, missing),
+        benign,
+        f"ranks that do not report: {', '.join(map(str, absent[:8]))}" if absent else "",
+    )

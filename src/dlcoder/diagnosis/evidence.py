@@ -1,0 +1,97 @@
+"""Collect the facts of a run from its lines: patterns, exceptions, memory arithmetic, series, hardware."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from dlcoder.diagnosis.collectives import collective_facts
+from dlcoder.diagnosis.exceptions import exception_facts
+from dlcoder.diagnosis.facts import Fact
+from dlcoder.diagnosis.hardware import hardware_facts
+from dlcoder.diagnosis.lines import Line
+from dlcoder.diagnosis.matcher import scope_scanner
+from dlcoder.diagnosis.memory import memory_facts
+from dlcoder.diagnosis.tables import table_facts
+from dlcoder.diagnosis.tracebacks import Raised, find_exceptions
+from dlcoder.diagnosis.trends import trend_facts
+from dlcoder.knowledge.signatures import Scope
+
+
+def pattern_facts(lines: Sequence[Line], scope: Scope) -> list[Fact]:
+    """The patterns of `scope` that match among `lines`."""
+    if not lines:
+        return []
+    scanner = scope_scanner(scope)
+    facts = []
+    for index, number in scanner.match([line.text for line in lines]):
+        pattern = scanner.patterns[index]
+        facts.append(Fact(pattern.id, lines[number], dict(pattern.weights), pattern.role, pattern.note))
+    return facts
+
+
+def _unwrapped(lines: Sequence[Line]) -> list[Line]:
+    """Lines that a terminal broke at its width, put together again; empty where nothing looks broken."""
+    widths = Counter(len(line.raw) for line in lines if len(line.raw) >= 60)
+    if not widths:
+        return []
+    width, count = widths.most_common(1)[0]
+    longest = max(widths)
+    if count < 2 or width < longest - 1 or count < 0.1 * len(lines):
+        return []
+    joined: list[Line] = []
+    pending: Line | None = None
+    for line in lines:
+        if pending is not None:
+            pending = Line(
+                pending.source,
+                pending.number,
+                pending.raw + line.raw,
+                pending.text + line.raw,
+                pending.rank,
+                pending.time,
+            )
+        else:
+            pending = line
+        if len(line.raw) < longest - 1 or len(pending.text) > 8000:
+            joined.append(pending)
+            pending = None
+    return joined + ([pending] if pending else [])
+
+
+_TRANSFERRED = re.compile(r"Transferred (\d+)/(\d+) items")
+
+
+def _number_facts(lines: Sequence[Line]) -> list[Fact]:
+    facts = []
+    for line in lines:
+        found = _TRANSFERRED.search(line.text[:500])
+        if found and int(found[1]) < 0.5 * int(found[2]):
+            facts.append(Fact("ckpt.transferred-few", line, note=f"{found[1]} of {found[2]}"))
+    return facts
+
+
+def log_facts(lines: Sequence[Line]) -> tuple[list[Fact], list[Raised]]:
+    """All facts of one document (a pasted log or one file), and its exceptions."""
+    facts = pattern_facts(lines, "log")
+    joined = _unwrapped(lines)
+    if joined:
+        facts += pattern_facts(joined, "log")
+    exceptions = find_exceptions(lines)
+    facts += exception_facts(exceptions)
+    facts += memory_facts(joined or lines)
+    facts += collective_facts(lines)
+    facts += table_facts(lines)
+    facts += trend_facts(lines)[0]
+    facts += _number_facts(lines)
+    return facts, exceptions
+
+
+def prose_facts(lines: Sequence[Line], scope: Scope) -> list[Fact]:
+    """The facts of what the user says, of code, or of a description of the environment."""
+    facts = pattern_facts(lines, scope)
+    return [Fact(f.id, f.line, f.weights, "clue" if scope != "environment" else f.role, f.note) for f in facts]
+
+
+def shared_facts(lines: Sequence[Line]) -> list[Fact]:
+    """Facts that need all scopes together: the GPU in one, the CUDA version in another."""
+    return hardware_facts(lines)

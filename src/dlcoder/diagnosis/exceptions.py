@@ -1,0 +1,283 @@
+"""What exceptions say by where they were raised: the user's call, a library's interface, a configuration, a worker."""
+
+import re
+from collections.abc import Sequence
+
+from dlcoder.diagnosis.facts import Fact
+from dlcoder.diagnosis.tracebacks import Frame, Raised
+
+LIBRARIES = frozenset(
+    ["torch", "torchvision", "torchaudio", "torchtext", "lightning", "pytorch_lightning", "lightning_fabric", "transformers", "datasets", "accelerate", "deepspeed", "peft", "trl", "diffusers", "tokenizers", "huggingface_hub", "evaluate", "numpy", "scipy", "sklearn", "scikit", "pandas", "pil", "pillow", "cv2", "matplotlib", "skimage", "albumentations", "albumentations", "imgaug", "mmcv", "mmengine", "mmdet", "mmseg", "mmpose", "mmcls", "mmdet3d", "detectron2", "fvcore", "iopath", "ultralytics", "timm", "einops", "omegaconf", "hydra", "yacs", "pydantic", "tensorflow", "keras", "jax", "jaxlib", "flax", "optax", "paddle", "mxnet", "chainer", "horovod", "apex", "xformers", "flash_attn", "bitsandbytes", "triton", "torchmetrics", "torch_geometric", "torch_scatter", "torch_sparse", "dgl", "monai", "nltk", "spacy", "gensim", "tensorboard", "tensorboardx", "wandb", "mlflow", "ray", "fairseq", "espnet", "speechbrain", "librosa", "soundfile", "h5py", "tqdm", "gym", "gymnasium", "stable_baselines3", "pycocotools", "shapely", "collections", "inspect", "asyncio", "typing", "importlib_metadata", "protobuf", "google", "setuptools", "pkg_resources", "distutils", "imp", "kornia", "segmentation_models_pytorch", "pretrainedmodels", "efficientnet_pytorch", "ignite", "catalyst", "fastai", "torchdiffeq", "tensorrt", "onnx", "onnxruntime", "nemo", "megatron", "clip", "open_clip", "sentence_transformers", "xgboost", "lightgbm", "networkx", "seaborn", "attr", "jinja2", "yaml", "ruamel", "scipy", "rouge", "seqeval", "allennlp", "vllm", "modelscope", "gradio", "faiss", "numba", "llvmlite", "dask", "tables", "imageio", "ffmpeg", "moviepy", "decord", "av"]
+)
+_STDLIB = frozenset(["multiprocessing", "threading", "queue", "pickle", "runpy", "argparse", "importlib", "concurrent", "json", "os", "copy"])
+# Classes and functions of libraries whose keyword arguments have come and gone.
+_LIBRARY_CALLEES = frozenset(
+    ["Trainer", "TrainingArguments", "Seq2SeqTrainingArguments", "Seq2SeqTrainer", "SFTTrainer", "SFTConfig", "DPOTrainer", "PPOConfig", "PPOTrainer", "LoraConfig", "Accelerator", "ModelCheckpoint", "EarlyStopping", "DDPStrategy", "DataLoader", "Adam", "AdamW", "SGD", "ReduceLROnPlateau", "CosineAnnealingLR", "OneCycleLR", "MultiStepLR", "SummaryWriter", "Compose", "Resize", "RandomResizedCrop", "RandomAffine", "from_pretrained", "load_dataset", "load", "init_process_group", "spawn", "compile", "OneHotEncoder", "TSNE", "KMeans", "GaussianNB", "BertTokenizer", "Tokenizer", "LlamaConfig", "init", "stft", "meshgrid", "svd", "qr", "interpolate", "set_epoch", "step", "clip_grad_norm_", "DistributedDataParallel", "Conv2d", "GELU", "Transformer", "TransformerEncoderLayer", "MultiheadAttention", "LSTM", "Embedding", "resnet50", "resnet18", "vgg16", "create_model", "Accuracy", "F1Score", "ConfusionMatrix", "Precision", "Recall", "AUROC", "MeanMetric", "Field", "Iterator", "BucketIterator", "read_csv", "DataFrame", "savefig", "imread", "imresize", "imsave", "ShiftScaleRotate", "GaussNoise", "CoarseDropout", "HorizontalFlip", "ElasticTransform", "load_model", "fit_generator", "Dense", "LSTMCell", "Sequential", "Dropout", "get_context", "Session", "make_grid", "save_image", "TensorBoardLogger", "WandbLogger", "CSVLogger", "CometLogger", "Timer"]
+)
+_MISSING = re.compile(r"No module named ['\"]?([\w./\-]+)")
+_CANNOT = re.compile(
+    r"cannot import name ['\"]?(\w+)['\"]?(?: from (?:partially initialized module )?['\"]([\w.]+)['\"])?(?: \(([^)]*)\))?"
+)
+_MODULE_ATTRIBUTE = re.compile(
+    r"module ['\"]?([\w.]+)['\"]? has no attribute ['\"]?(\w+)|partially initialized module ['\"]([\w.]+)"
+)
+_OBJECT_ATTRIBUTE = re.compile(r"(?:type object )?['\"]?([\w.]+)['\"]?(?: object)? has no attribute ['\"]?(\w+)")
+_KEYWORD = re.compile(
+    r"(?:([\w.]+)\(\) )?got an unexpected keyword argument ['\"]?(\w+)|([\w.]+)\(\) got multiple values"
+)
+_NATIVE_NAME = re.compile(
+    r"(?:^|[._])(?:_C\w*|_ext|ext|cuda|C|ops|lib|extension)(?:$|[._])|_cuda$|_ext$|_C$|_cpp$|cuda_|_kernel", re.I
+)
+_CONFIG_CODE = re.compile(
+    r"\*\*\s?\(?(?:self\.)?\w*(?:cfg|config|conf|args|kwargs|params|opt|hparams|hp|settings|yaml|spec)|from_yaml|build_from_cfg|instantiate_from_config"
+    r"|instantiate\(|obj_cls\(|registry|from_dict|fromfile",
+    re.I,
+)
+_CONFIG_FRAME = re.compile(
+    r"config|cfg|hydra|omegaconf|yacs|argparse|registry|build_from|from_yaml|opts?\.py|hparams|settings|options?[/\\]",
+    re.I,
+)
+_CONFIG_OBJECTS = frozenset(
+    ["Namespace", "ConfigDict", "Config", "CfgNode", "DictConfig", "AttrDict", "EasyDict", "Munch", "Box", "Struct", "HParams", "Bunch", "Dict", "SimpleNamespace", "DotDict"]
+)
+_LABEL_CODE = re.compile(
+    r"label|annot|ann\b|ann\[|bbox|boxes|target|gt_|categor|class(?:es)?\b|cls\b|coco|voc|xml|polygon|segmentation|caption|transcript|\.split\(|mask",
+    re.I,
+)
+_DATA_FRAME = re.compile(
+    r"dataset|data_?load|dataload|collate|__getitem__|sampler|transform|preprocess|pipeline|augment|reader|parse|annotation|corpus",
+    re.I,
+)
+_LOSS_FRAME = re.compile(r"loss|criterion|cross_entropy|nll|bce|metric|accura|target", re.I)
+_OPTIM_FRAME = re.compile(r"[/\\]optim[/\\]|optimizer|adamw?\.py|sgd\.py", re.I)
+_LOAD_FRAME = re.compile(
+    r"load_state_dict|torch\.load|load_checkpoint|resume|load_weights|from_pretrained|load_model|serialization|pretrain",
+    re.I,
+)
+
+
+def _library_of(frame: Frame | None) -> str:
+    library = frame.library if frame else ""
+    return "" if library in _STDLIB else library
+
+
+def _stack(raised: Raised) -> str:
+    return "\n".join(f"{frame.file} {frame.function} {frame.code}" for frame in raised.frames[-14:])
+
+
+def _import_facts(raised: Raised) -> list[Fact]:
+    text = raised.message
+    missing = _MISSING.search(text)
+    if missing:
+        name = missing[1]
+        top, _, rest = name.partition(".")
+        if _NATIVE_NAME.search(name):
+            return [Fact("import.extension", raised.line, note=f"{name} is a compiled extension")]
+        if rest and top.lower() in LIBRARIES:
+            return [
+                Fact("import.submodule-gone", raised.line, note=f"{top} is installed but has no {name} in this version")
+            ]
+        if name in ("pkg_resources", "distutils", "imp", "torch._six", "asyncore", "past"):
+            return [Fact("import.submodule-gone", raised.line)]
+        return [
+            Fact(
+                "import.missing",
+                raised.line,
+                note=f"{name} is not installed in this interpreter",
+                values={"module": top},
+            )
+        ]
+    cannot = _CANNOT.search(text)
+    if cannot:
+        module = (cannot[2] or "").split(".")[0].lower()
+        where = cannot[3] or ""
+        if "partially initialized" in text or "circular import" in text:
+            return [Fact("import.circular", raised.line)]
+        if module in LIBRARIES or "site-packages" in where or "dist-packages" in where:
+            return [
+                Fact(
+                    "import.name-gone",
+                    raised.line,
+                    note=f"{cannot[1]} is not in this version of {module or 'the library'}",
+                )
+            ]
+        if not cannot[2]:
+            return [Fact("import.name-gone" if _library_of(raised.deepest) else "import.name-unclear", raised.line)]
+        return [
+            Fact(
+                "import.name-own",
+                raised.line,
+                note=f"{module} is not a known library: a file of the project or one that shadows it",
+            )
+        ]
+    return []
+
+
+def _attribute_facts(raised: Raised) -> list[Fact]:
+    module = _MODULE_ATTRIBUTE.search(raised.message)
+    if module and module[1]:
+        top = module[1].split(".")[0].lower()
+        if top in LIBRARIES or len(module[1].split(".")) > 1:
+            return [Fact("attr.module-gone", raised.line, note=f"{module[1]} has no {module[2]} in this version")]
+        return [Fact("attr.module-own", raised.line)]
+    found = _OBJECT_ATTRIBUTE.search(raised.message)
+    if not found:
+        return []
+    owner, name = found[1].split(".")[-1], found[2]
+    facts = []
+    if owner in _CONFIG_OBJECTS:
+        facts.append(Fact("attr.config", raised.line, note=f"the configuration has no {name}"))
+    elif owner == "NoneType":
+        stack = _stack(raised)
+        if name in ("shape", "astype", "copy", "ndim", "size", "convert", "split", "transpose") and _DATA_FRAME.search(
+            stack + raised.line.raw
+        ):
+            facts.append(Fact("attr.none-image", raised.line, note="an image or record came back as None"))
+        else:
+            facts.append(Fact("attr.none", raised.line))
+    elif _library_of(raised.deepest) and _library_of(raised.deepest) in LIBRARIES:
+        facts.append(Fact("attr.in-library", raised.line, note=f"raised inside {_library_of(raised.deepest)}"))
+    else:
+        facts.append(Fact("attr.object", raised.line, note=f"{owner} has no {name}"))
+    return facts
+
+
+def _call_facts(raised: Raised) -> list[Fact]:
+    text = raised.message
+    own, deepest = raised.own, raised.deepest
+    code = (deepest.code if deepest else "") + " " + (own.code if own else "")
+    keyword = _KEYWORD.search(text)
+    if keyword:
+        callee = (keyword[1] or keyword[3] or "").split(".")
+        owner = next((part for part in callee if part not in ("__init__", "__new__", "")), "")
+        called = re.search(r"([\w.]+)\(\*?\*?", code)
+        names = {owner, *(re.findall(r"(\w+)\(", code))}
+        from_config = bool(_CONFIG_CODE.search(code))
+        if from_config or (
+            deepest and _CONFIG_FRAME.search(deepest.file + deepest.function) and not names & _LIBRARY_CALLEES
+        ):
+            return [Fact("call.config-keyword", raised.line, note="the keyword comes out of the configuration")]
+        if names & _LIBRARY_CALLEES or (_library_of(deepest) in LIBRARIES and _library_of(deepest)):
+            return [
+                Fact("call.library-keyword", raised.line, note="the keyword does not exist in the installed version")
+            ]
+        if called and called[1].split(".")[0].lower() in (
+            LIBRARIES | {"pl", "np", "plt", "nn", "optim", "transforms", "tf", "smp", "sns", "pd", "hvd", "tio"}
+        ):
+            return [
+                Fact("call.library-keyword", raised.line, note="the keyword does not exist in the installed version")
+            ]
+        return [Fact("call.own-keyword", raised.line)]
+    if re.search(
+        r"missing \d+ required (?:positional|keyword-only) argument|takes (?:from )?\d+ (?:to \d+ )?positional arguments? but",
+        text,
+    ):
+        library = _library_of(deepest)
+        if library in LIBRARIES and library not in ("torch",) and not own:
+            return [Fact("call.library-arguments", raised.line)]
+        return [Fact("call.arguments", raised.line)]
+    if re.search(
+        r"not (?:callable|subscriptable|iterable)|unsupported operand|must be (?:str|real number|int|Tensor)|expected str|argument of type|indices must be"
+        r"|can only concatenate|cannot unpack|object cannot be interpreted|invalid combination of arguments|received an invalid",
+        text,
+    ):
+        return [Fact("call.type", raised.line)]
+    return []
+
+
+def _lookup_facts(raised: Raised) -> list[Fact]:
+    stack = _stack(raised) + " " + raised.line.raw
+    text = raised.message
+    facts: list[Fact] = []
+    in_data = bool(_DATA_FRAME.search(stack))
+    if raised.name == "KeyError":
+        if _LOAD_FRAME.search(stack):
+            facts.append(Fact("key.in-load", raised.line, note="raised while a checkpoint is read"))
+        elif _OPTIM_FRAME.search(stack):
+            facts.append(Fact("key.in-optimizer", raised.line))
+        elif (raised.deepest and _CONFIG_FRAME.search(raised.deepest.file + " " + raised.deepest.code)) or re.search(
+            r"cfg|config|conf\[|hyp\[|opt\[|args\[|params\[", stack
+        ):
+            facts.append(Fact("key.in-config", raised.line, note="raised while the configuration is read"))
+        elif in_data or _LABEL_CODE.search(stack):
+            facts.append(Fact("key.in-data", raised.line, note="raised while samples are read"))
+        else:
+            facts.append(Fact("key.other", raised.line))
+    elif raised.name == "IndexError":
+        if "out of range in self" in text or re.search(r"Target -?\d+ is out of bounds", text):
+            return []
+        if in_data or _LABEL_CODE.search(stack):
+            facts.append(Fact("index.in-data", raised.line, note="raised while samples are read"))
+        elif re.search(r"glob|listdir|sorted\(|os\.walk|\[-1\]", stack):
+            facts.append(Fact("index.in-listing", raised.line, note="a listing of files came back empty"))
+        else:
+            facts.append(Fact("index.other", raised.line))
+    return facts
+
+
+def _value_facts(raised: Raised) -> list[Fact]:
+    stack = _stack(raised) + " " + raised.line.raw
+    text = raised.message
+    in_data = bool(_DATA_FRAME.search(stack))
+    facts: list[Fact] = []
+    if re.search(r"(?:too many|not enough) values to unpack", text):
+        facts.append(
+            Fact("value.unpack-data" if in_data and _LABEL_CODE.search(stack) else "value.unpack", raised.line)
+        )
+    if re.search(r"could not convert string to float|invalid literal for int", text):
+        facts.append(Fact("value.parse-data" if in_data or _LABEL_CODE.search(stack) else "value.parse", raised.line))
+    if raised.name == "ZeroDivisionError":
+        if re.search(
+            r"/ ?\(?(?:float\()?len\(|len\(\w*(?:loader|dataset|data)|num_batches|n_batches|num_samples|total_steps|steps_per_epoch|\.dataset",
+            stack,
+        ):
+            facts.append(Fact("zero.by-length", raised.line, note="the divisor is the length of a loader or data set"))
+        elif _LOSS_FRAME.search(stack):
+            facts.append(Fact("zero.in-loss", raised.line, note="the divisor is a count in the loss or metric"))
+        else:
+            facts.append(Fact("zero.other", raised.line))
+    if raised.name == "AssertionError":
+        if in_data or _LABEL_CODE.search(stack):
+            facts.append(Fact("assert.in-data", raised.line))
+        elif re.search(r"isfile|isdir|exists|os\.path", stack + text):
+            facts.append(Fact("assert.path", raised.line, note="a path was checked"))
+        elif _CONFIG_FRAME.search(stack):
+            facts.append(Fact("assert.config", raised.line))
+    return facts
+
+
+_WRAPPERS = frozenset(
+    ["ChildFailedError", "ProcessRaisedException", "ProcessExitedException", "CalledProcessError", "SignalException", "RayTaskError", "ActorDiedError", "WorkerCrashedError", "SystemExit"]
+)
+
+
+def exception_facts(exceptions: Sequence[Raised]) -> list[Fact]:
+    """What each exception says by its place; wrappers of another process's failure are marked as such."""
+    facts: list[Fact] = []
+    for raised in exceptions:
+        name = raised.name
+        facts.append(Fact(f"exc.{name}", raised.line))
+        if name in _WRAPPERS:
+            continue
+        stack = _stack(raised)
+        if raised.frames:
+            for fact_id, pattern in (
+                ("in.data", _DATA_FRAME),
+                ("in.loss", _LOSS_FRAME),
+                ("in.optimizer", _OPTIM_FRAME),
+                ("in.load", _LOAD_FRAME),
+            ):
+                if pattern.search(stack):
+                    facts.append(Fact(fact_id, raised.frames[-1].line))
+        if name in ("ModuleNotFoundError", "ImportError"):
+            facts += _import_facts(raised)
+        elif name == "AttributeError":
+            facts += _attribute_facts(raised)
+        elif name == "TypeError":
+            facts += _call_facts(raised)
+        elif name in ("KeyError", "IndexError"):
+            facts += _lookup_facts(raised)
+        elif name in ("NameError", "UnboundLocalError", "SyntaxError", "IndentationError", "TabError"):
+            facts.append(Fact("exc.code", raised.line, note="the code itself is wrong"))
+        facts += _value_facts(raised)
+    return facts

@@ -1,0 +1,99 @@
+"""Which CUDA a GPU needs, and whether the build or driver in the log can serve it."""
+
+import re
+from collections.abc import Sequence
+
+from dlcoder.diagnosis.facts import Fact
+from dlcoder.diagnosis.lines import Line
+
+# GPU names -> (compute capability, first CUDA toolkit with code for it). Newest first, since names overlap.
+_GPUS = (
+    (
+        re.compile(
+            r"\bRTX ?50[5-9]0|RTX ?PRO ?(?:[456]000|[24]500)\b.{0,12}Blackwell|\bB[123]00\b|\bGB[123]00\b|5060|5070|5080|5090",
+            re.I,
+        ),
+        12.0,
+        12.8,
+    ),
+    (re.compile(r"\bH(?:100|200|800|20)\b|\bGH200\b", re.I), 9.0, 11.8),
+    (re.compile(r"\bRTX ?40[5-9]0|\b40[678]0 ?Ti\b|\bL40S?\b|\bL4\b|RTX ?[456]000 Ada|\b4090\b", re.I), 8.9, 11.8),
+    (
+        re.compile(
+            r"\bRTX ?30[5-9]0|\b30[678]0 ?Ti\b|\b30[789]0\b|\bA(?:10|16|40)\b|RTX ?A[2-6]\d00|\bA[2-6]000\b", re.I
+        ),
+        8.6,
+        11.1,
+    ),
+    (re.compile(r"\bA(?:100|800|30)\b", re.I), 8.0, 11.0),
+    (
+        re.compile(r"\bRTX ?20[5-9]0|\b20[78]0 ?(?:Ti|super)?\b|\bGTX ?16[56]0|\bT4\b|TITAN ?RTX|Quadro ?RTX", re.I),
+        7.5,
+        10.0,
+    ),
+    (re.compile(r"\bV100\b|TITAN ?V\b", re.I), 7.0, 9.0),
+)
+_OLD = (
+    (
+        re.compile(
+            r"GeForce ?(?:GTX )?(?:GT ?)?[4567]\d0M?\b|\bK[24568]0[mMcC]?\b|\bK2200\b|GTX ?(?:TITAN|7[5678]0)\b|\bGT ?7[1-4]0\b|NVS \d+",
+            re.I,
+        ),
+        3.5,
+    ),
+    (re.compile(r"\bGTX ?9[5-8]0M?\b|\b9[4-8]0MX?\b|\bM[46]0\b|\bM[12456]000\b|TITAN X \(Maxwell", re.I), 5.2),
+)
+_CUDA = (
+    re.compile(r"\+cu(\d{2})(\d)\b"),
+    re.compile(r"\bcu(\d{1,2})(\d)\b"),
+    re.compile(r"\bpost(\d)(\d)\b"),
+    re.compile(
+        r"cuda(?:[ _-]?toolkit|[ _-]?version|版本|-tools)?\s{0,4}(?:[:=]|is|版本)?\s{0,4}v?(\d{1,2})\.(\d)", re.I
+    ),
+)
+_OLD_TORCH = re.compile(
+    r"(?:py)?torch(?:[ _-]?version|版本)?\s{0,3}[:=]{0,2}\s{0,3}v?(0\.[1-4](?:\.\d)?|1\.[0-9](?!\d)(?:\.\d)?)(?![\w.]*\+cu1[12])",
+    re.I,
+)
+_DRIVER = re.compile(r"Driver Version: ?(\d{3})\.", re.I)
+
+
+def _first(pattern: re.Pattern[str], lines: Sequence[Line]) -> tuple[Line, re.Match[str]] | None:
+    for line in lines:
+        found = pattern.search(line.raw[:1000])
+        if found:
+            return line, found
+    return None
+
+
+def hardware_facts(lines: Sequence[Line]) -> list[Fact]:
+    """Facts `gpu.too-new` and `gpu.too-old`, with the line that names the GPU."""
+    found_gpu: tuple[Line, str, float, float] | None = None
+    for pattern, capability, needs in _GPUS:
+        hit = _first(pattern, lines)
+        if hit:
+            found_gpu = (hit[0], hit[1][0], capability, needs)
+            break
+    facts: list[Fact] = []
+    if found_gpu is None:
+        for pattern, capability in _OLD:
+            hit = _first(pattern, lines)
+            if hit:
+                facts.append(Fact("gpu.old", hit[0], note=f"{hit[1][0]} has compute capability {capability}"))
+        return facts
+    line, name, capability, needs = found_gpu
+    versions = []
+    for pattern in _CUDA:
+        hit = _first(pattern, lines)
+        if hit:
+            versions.append(float(f"{hit[1][1]}.{hit[1][2]}"))
+    build = min((v for v in versions if 7.0 <= v <= 14.0), default=None)
+    if build is not None and build < needs:
+        note = f"{name} (compute capability {capability}) needs CUDA {needs} or later, this is {build}"
+        facts.append(Fact("gpu.too-new", line, note=note))
+    elif build is None and capability >= 8.0:
+        old = _first(_OLD_TORCH, lines)
+        if old and (old[1][1].startswith("0.") or float(old[1][1][:3]) < (1.7 if capability < 8.9 else 2.0)):
+            facts.append(Fact("gpu.too-new", line, note=f"{name} is newer than the CUDA of torch {old[1][1]}"))
+    facts.append(Fact("gpu.named", line))
+    return facts

@@ -1,0 +1,239 @@
+"""All patterns over a text: one pass finds their literals, then each alternative is tried where one of its own stands.
+
+The pass is Hyperscan's where its wheel is installed, else RE2's set, else the standard library's substring search; all three
+find the same. Since an alternative only ever sees single lines of bounded length, no input can make matching slow.
+"""
+
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, lru_cache
+from typing import Any, Protocol
+
+from dlcoder.diagnosis.literals import Alternative, alternatives
+from dlcoder.knowledge.signatures import Pattern, Scope, load_signatures
+
+LONGEST_LINE = 4096
+"""Characters of a line that patterns see; of a longer one, the first three quarters of that and the end."""
+_REPEATS = 6
+_TRIES = 4000
+Spot = tuple[int, int]
+"""(index of the literal, offset just behind it)."""
+
+
+class Finder(Protocol):
+    """Finds literals, in either case."""
+
+    def find(self, block: bytes, every: bool) -> Iterator[Spot]:
+        """Yield where literals end; with `every` false, at least one spot of each that is present."""
+
+
+class _Hyperscan:
+    """Two databases over the same literals, each compiled when it is first needed."""
+
+    def __init__(self, literals: Sequence[bytes]) -> None:
+        import hyperscan
+
+        self._hyperscan = hyperscan
+        self._literals = literals
+        self._databases: dict[bool, Any] = {}
+
+    def _database(self, every: bool) -> Any:
+        if every not in self._databases:
+            engine, count = self._hyperscan, len(self._literals)
+            flag = engine.HS_FLAG_CASELESS | (0 if every else engine.HS_FLAG_SINGLEMATCH)
+            database = engine.Database(mode=engine.HS_MODE_BLOCK)
+            database.compile(
+                expressions=list(self._literals),
+                ids=list(range(count)),
+                elements=count,
+                flags=[flag] * count,
+                literal=True,
+            )
+            self._databases[every] = database
+        return self._databases[every]
+
+    def find(self, block: bytes, every: bool) -> Iterator[Spot]:
+        spots: list[Spot] = []
+
+        def on_match(literal: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            spots.append((literal, end))
+
+        self._database(every).scan(block, match_event_handler=on_match)
+        yield from spots
+
+
+class _Re2:
+    """RE2's set says which literals a line holds."""
+
+    def __init__(self, literals: Sequence[bytes]) -> None:
+        import re2
+
+        self._set = re2.Set.SearchSet()
+        for literal in literals:
+            self._set.Add("(?i)" + re2.escape(literal.decode()))
+        self._set.Compile()
+
+    def find(self, block: bytes, every: bool) -> Iterator[Spot]:
+        offset = 0
+        for line in block.split(b"\n"):
+            if line:
+                for literal in self._set.Match(line):
+                    yield literal, offset + 1
+            offset += len(line) + 1
+
+
+class _Substring:
+    """The standard library: each literal is searched for by itself."""
+
+    def __init__(self, literals: Sequence[bytes]) -> None:
+        self._literals = literals
+
+    def find(self, block: bytes, every: bool) -> Iterator[Spot]:
+        lowered = block.lower()
+        for index, literal in enumerate(self._literals):
+            at = lowered.find(literal)
+            while at >= 0:
+                yield index, at + len(literal)
+                at = lowered.find(literal, at + len(literal)) if every else -1
+
+
+ENGINES: dict[str, Callable[[Sequence[bytes]], Finder]] = {"hyperscan": _Hyperscan, "re2": _Re2, "stdlib": _Substring}
+
+
+def _finder(literals: Sequence[bytes], engine: str | None) -> Finder:
+    if engine is not None:
+        return ENGINES[engine](literals)
+    for make in ENGINES.values():
+        try:
+            return make(literals)
+        except ImportError:
+            continue
+    raise AssertionError("the standard library is always there")
+
+
+def _visible(line: str) -> str:
+    if len(line) <= LONGEST_LINE:
+        return line
+    return line[: LONGEST_LINE * 3 // 4] + " … " + line[-LONGEST_LINE // 4 :]
+
+
+class Scanner:
+    """The patterns of one scope, ready to be looked for."""
+
+    def __init__(self, patterns: Sequence[Pattern], engine: str | None = None) -> None:
+        self.patterns = tuple(patterns)
+        self._alternatives = alternatives([(p.regex, p.ignore_case) for p in patterns])
+        self._compiled: dict[int, re.Pattern[str]] = {}
+        self._engine = engine
+        by_literal: defaultdict[str, list[int]] = defaultdict(list)
+        for index, alternative in enumerate(self._alternatives):
+            for literal in alternative.literals:
+                by_literal[literal].append(index)
+        self._literals = sorted(by_literal)
+        self._owners = [by_literal[literal] for literal in self._literals]
+        self._always = [i for i, alternative in enumerate(self._alternatives) if not alternative.literals]
+
+    @cached_property
+    def finder(self) -> Finder:
+        """The engine over all literals."""
+        return _finder([literal.encode() for literal in self._literals], self._engine)
+
+    def _regex(self, index: int) -> re.Pattern[str]:
+        compiled = self._compiled.get(index)
+        if compiled is None:
+            alternative: Alternative = self._alternatives[index]
+            compiled = re.compile(alternative.regex, re.IGNORECASE if alternative.ignore_case else 0)
+            self._compiled[index] = compiled
+        return compiled
+
+    def _candidates(self, lines: Sequence[str]) -> dict[int, list[int]]:
+        """Alternative -> numbers of the lines that hold one of its literals, in order."""
+        encoded = [_visible(line).encode("utf-8", "replace") for line in lines]
+        starts: list[int] = []
+        offset = 0
+        for data in encoded:
+            starts.append(offset)
+            offset += len(data) + 1
+        wanted: defaultdict[int, set[int]] = defaultdict(set)
+        for literal, end in self.finder.find(b"\n".join(encoded), every=True):
+            line = bisect_right(starts, end - 1) - 1
+            for index in self._owners[literal]:
+                if len(wanted[index]) < _TRIES:
+                    wanted[index].add(line)
+        everywhere = range(min(len(lines), _TRIES))
+        return {i: sorted(found) for i, found in wanted.items()} | {i: list(everywhere) for i in self._always}
+
+    def match(self, lines: Sequence[str]) -> list[tuple[int, int]]:
+        """Return (index of the pattern, index of the line) of the matches, at most six lines an alternative."""
+        hits: set[tuple[int, int]] = set()
+        for index, numbers in self._candidates(lines).items():
+            regex = self._regex(index)
+            found = 0
+            for number in numbers:
+                if regex.search(_visible(lines[number])):
+                    hits.add((self._alternatives[index].pattern, number))
+                    found += 1
+                    if found >= _REPEATS:
+                        break
+        return sorted(hits, key=lambda hit: (hit[1], hit[0]))
+
+
+@lru_cache(maxsize=16)
+def scope_scanner(scope: Scope, engine: str | None = None) -> Scanner:
+    """The patterns that are looked for in `scope`, made ready once a process.
+
+    Args:
+        scope: `log`, `context`, `code` or `environment`.
+        engine: A name of `ENGINES`; the fastest that is installed where `None`.
+    """
+    return Scanner([p for p in load_signatures().patterns if scope in p.scopes], engine)
+
+
+class Locator:
+    """Finds where failures may lie in files too large to be read line by line."""
+
+    _SHORTEST = 9
+
+    def __init__(self, engine: str | None = None) -> None:
+        self._scanner = scope_scanner("log", engine)
+        strong = {
+            i
+            for i, p in enumerate(self._scanner.patterns)
+            if not (p.ignore_case and "context" in p.scopes)
+            and (p.role == "effect" or max(p.weights.values(), default=0.0) >= 2.5)
+        }
+        found = alternatives([(p.regex, p.ignore_case) for p in self._scanner.patterns])
+        self.literals = sorted(
+            {
+                literal
+                for a in found
+                if a.pattern in strong and len(a.literals) <= 8
+                for literal in a.literals
+                if len(literal) >= self._SHORTEST and min(map(len, a.literals)) >= self._SHORTEST
+            }
+            | {
+                "traceback (most",
+                "error: ",
+                "loss: nan",
+                "loss=nan",
+                "': nan",
+                "nan (nan",
+                "killed",
+                "exitcode",
+                "fatal error",
+                "assertion",
+            }
+        )
+        self._finder = _finder([literal.encode() for literal in self.literals], engine)
+
+    def find(self, block: bytes) -> list[Spot]:
+        """At least the first spot of each literal in `block`, by offset."""
+        return sorted(self._finder.find(block, every=False), key=lambda spot: spot[1])
+
+
+@lru_cache(maxsize=2)
+def locator(engine: str | None = None) -> Locator:
+    """The locator, made ready once a process."""
+    return Locator(engine)

@@ -1,0 +1,145 @@
+"""The arithmetic of out-of-memory messages: who holds the memory, and was the request sane."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dlcoder.diagnosis.facts import Fact
+from dlcoder.diagnosis.lines import Line
+
+_UNIT = {
+    "b": 1.0,
+    "bytes": 1.0,
+    "kib": 2.0**10,
+    "mib": 2.0**20,
+    "gib": 2.0**30,
+    "tib": 2.0**40,
+    "pib": 2.0**50,
+    "kb": 1e3,
+    "mb": 2.0**20,
+    "gb": 2.0**30,
+    "tb": 2.0**40,
+    "eb": 2.0**60,
+    "eib": 2.0**60,
+}
+_SIZE = r"(-?[\d.]+(?:e[+-]?\d+)?) ?(bytes|[KMGTPE]?i?B)\b"
+_FIELDS = {
+    "request": re.compile(r"[Tt]ried to allocate (?:more than )?" + _SIZE),
+    "total": re.compile(_SIZE + r" total capacity"),
+    "total_new": re.compile(r"total capac(?:ity|ty) of " + _SIZE),
+    "allocated": re.compile(_SIZE + r" already allocated"),
+    "allocated_new": re.compile(r"allocated memory " + _SIZE + r" is allocated by PyTorch"),
+    "free": re.compile(_SIZE + r" free"),
+    "free_new": re.compile(r"of which " + _SIZE + r" is free"),
+    "reserved": re.compile(_SIZE + r" (?:reserved in total|cached)"),
+    "unallocated": re.compile(_SIZE + r" is reserved by PyTorch but unallocated"),
+    "this": re.compile(r"this process has " + _SIZE + r" memory in use"),
+}
+_OTHER = re.compile(r"Process (\d+) has " + _SIZE + r" memory in use")
+_MARK = re.compile(r"[Tt]ried to allocate .{0,80}(?:GPU|total capacity)|total capac(?:ity|ty) of .{0,40} of which")
+
+
+@dataclass(frozen=True)
+class Oom:
+    """The numbers of one message, in bytes; `None` where it does not say."""
+
+    line: Line
+    request: float | None
+    total: float | None
+    allocated: float | None
+    free: float | None
+    reserved: float | None
+    others: tuple[float, ...]
+    device: str
+
+
+def _bytes(found: re.Match[str] | None, group: int = 1) -> float | None:
+    if not found:
+        return None
+    try:
+        return float(found[group]) * _UNIT[found[group + 1].lower()]
+    except (ValueError, KeyError):
+        return None
+
+
+def read_oom(line: Line, text: str) -> Oom:
+    """Read the numbers of a message of any era."""
+    value = {name: _bytes(pattern.search(text)) for name, pattern in _FIELDS.items()}
+    allocated = value["allocated"] if value["allocated"] is not None else value["allocated_new"]
+    reserved = value["reserved"]
+    if reserved is None and allocated is not None and value["unallocated"] is not None:
+        reserved = allocated + value["unallocated"]
+    others = tuple(size for found in _OTHER.finditer(text) if (size := _bytes(found, 2)) is not None)
+    device = re.search(r"\bGPU (\d+)", text)
+    return Oom(
+        line,
+        value["request"],
+        value["total"] if value["total"] is not None else value["total_new"],
+        allocated,
+        value["free"] if value["free"] is not None else value["free_new"],
+        reserved,
+        others,
+        device[1] if device else "",
+    )
+
+
+def _judge(oom: Oom) -> list[Fact]:
+    facts: list[Fact] = []
+
+    def say(name: str, note: str) -> None:
+        facts.append(Fact(name, oom.line, role="clue", note=note))
+
+    total, request, free = oom.total, oom.request, oom.free
+    mine = max(oom.reserved or 0.0, oom.allocated or 0.0)
+    gib = 2.0**30
+    if total and request and request > 1.05 * total and request > 8 * gib:
+        say(
+            "oom.request-absurd" if request > 4 * total else "oom.request-large",
+            f"it asked for {request / gib:.0f} GiB on a card of {total / gib:.0f} GiB",
+        )
+    if request and request > 900 * gib:
+        say("oom.request-absurd", f"it asked for {request / gib:.0f} GiB")
+    if request and free is not None and free > 1.5 * request and free > 0.5 * gib:
+        say("oom.free-plenty", f"{free / gib:.1f} GiB were free for a request of {request / gib:.2f} GiB")
+    if total and free is not None and mine:
+        elsewhere = total - free - mine
+        if elsewhere > max(0.22 * total, 1.2 * gib):
+            say(
+                "oom.held-elsewhere",
+                f"{elsewhere / gib:.1f} of {total / gib:.1f} GiB are held by something else than this process",
+            )
+        elif mine > 0.8 * total:
+            say("oom.held-here", f"this process itself holds {mine / gib:.1f} of {total / gib:.1f} GiB")
+    if oom.reserved is not None and oom.allocated is not None and total:
+        idle = oom.reserved - oom.allocated
+        if request and idle > max(1.1 * request, 0.1 * total):
+            say(
+                "oom.fragmented",
+                f"{idle / gib:.1f} GiB are reserved but idle, and the request was {request / gib:.2f} GiB",
+            )
+    if request and request <= 32 * 2.0**20:
+        say("oom.request-tiny", f"the request that failed was only {request / 2.0**20:.0f} MiB")
+    if total and total < 6.5 * gib:
+        say("oom.small-card", f"the card has {total / gib:.1f} GiB")
+    big = [size for size in oom.others if total and size > 0.2 * total]
+    if len(oom.others) >= 2 and len(big) >= 1:
+        say("oom.several-processes", f"{len(oom.others)} processes hold memory on this GPU")
+    return facts
+
+
+def memory_facts(lines: Sequence[Line]) -> list[Fact]:
+    """What the out-of-memory messages among `lines` say by their numbers."""
+    facts: list[Fact] = []
+    devices: dict[int, str] = {}
+    for i, line in enumerate(lines):
+        if not _MARK.search(line.text[:4000]):
+            continue
+        text = line.text + " " + " ".join(follower.text for follower in lines[i + 1 : i + 3])
+        oom = read_oom(line, text[:6000])
+        if len(facts) < 40:
+            facts += _judge(oom)
+        if line.rank is not None and oom.device and len(devices) < 4096:
+            devices.setdefault(line.rank, oom.device)
+    if len(devices) >= 2 and set(devices.values()) == {"0"}:
+        facts.append(Fact("oom.all-on-gpu0", None, note=f"{len(devices)} ranks ran out of memory on the same GPU 0"))
+    return facts

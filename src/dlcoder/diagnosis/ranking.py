@@ -1,0 +1,96 @@
+"""From facts to ranked causes: log-odds that add up, rules on top, and calibrated probabilities.
+
+The evidence of one cause is the sum of its weights with diminishing returns (the second strongest fact counts half, the
+third a quarter, ...), since messages about one failure repeat each other; rules add in full. A soft maximum over all causes
+and "something else" turns scores into shares, and a map fitted on held-out cases turns shares into probabilities.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dlcoder.diagnosis.facts import Fact, Facts
+from dlcoder.knowledge.signatures import Rule, Signatures
+
+
+@dataclass
+class Scored:
+    """A cause with what spoke for and against it.
+
+    Attributes:
+        cause: Its id.
+        score: Log-odds, up to a constant.
+        probability: Calibrated.
+        support: (weight, fact) of the facts that speak for or against it by themselves.
+        rules: (weight, rule) of the rules that fired.
+    """
+
+    cause: str
+    score: float
+    probability: float = 0.0
+    support: list[tuple[float, Fact]] = field(default_factory=list)
+    rules: list[tuple[float, Rule]] = field(default_factory=list)
+
+
+def fired(rule: Rule, names: set[str]) -> bool:
+    """Whether the facts `names` satisfy `rule`."""
+    return (
+        all(name in names for name in rule.all)
+        and (not rule.any or any(name in names for name in rule.any))
+        and not any(name in names for name in rule.none)
+    )
+
+
+def _evidence(weights: list[float]) -> float:
+    positive = sorted((w for w in weights if w > 0), reverse=True)
+    return sum(w * 0.5**i for i, w in enumerate(positive)) + sum(w for w in weights if w < 0)
+
+
+def score(facts: Facts, signatures: Signatures) -> list[Scored]:
+    """Score every cause that anything speaks for or against, best first; ties are broken by name."""
+    support: dict[str, dict[str, tuple[float, Fact]]] = defaultdict(dict)
+    for fact in facts:
+        for cause, weight in fact.weights.items():
+            known = support[cause].get(fact.id)
+            if known is None or abs(weight) > abs(known[0]):
+                support[cause][fact.id] = (weight, fact)
+    names = facts.ids()
+    rules: dict[str, list[tuple[float, Rule]]] = defaultdict(list)
+    for rule in signatures.rules:
+        if fired(rule, names):
+            for cause, weight in rule.weights.items():
+                rules[cause].append((weight, rule))
+    scored = []
+    for cause in sorted(set(support) | set(rules)):
+        if cause not in signatures.priors:
+            continue
+        total = signatures.priors[cause] + _evidence([w for w, _ in support[cause].values()])
+        total += sum(w for w, _ in rules[cause])
+        ordered = sorted(support[cause].values(), key=lambda pair: -pair[0])
+        scored.append(Scored(cause, total, support=ordered, rules=rules[cause]))
+    return sorted(scored, key=lambda s: (-s.score, s.cause))
+
+
+def calibrate(scored: list[Scored], calibration: Mapping[str, float]) -> list[Scored]:
+    """Set the probabilities.
+
+    `temperature` and `unknown` (the log-odds of "something else") shape the shares; `slope`, `offset` and `ceiling` map
+    the share of the first to its probability, and the others are scaled to the rest.
+    """
+    if not scored:
+        return scored
+    heat = calibration["temperature"]
+    base = calibration["unknown"] - 5.0
+    top = max(scored[0].score, base)
+    shares = [math.exp((s.score - top) / heat) for s in scored]
+    total = sum(shares) + math.exp((base - top) / heat)
+    shares = [share / total for share in shares]
+    first = min(max(shares[0], 1e-6), 1 - 1e-6)
+    logit = math.log(first / (1 - first))
+    mapped = 1 / (1 + math.exp(-(calibration["slope"] * logit + calibration["offset"])))
+    mapped = min(mapped, calibration["ceiling"])
+    rest = (1 - mapped) / max(1 - first, 1e-9)
+    for i, (entry, share) in enumerate(zip(scored, shares, strict=True)):
+        entry.probability = mapped if i == 0 else min(share * rest, mapped)
+    return scored

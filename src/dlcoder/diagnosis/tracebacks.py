@@ -1,0 +1,144 @@
+"""Python tracebacks as people paste them: whole, cut at either end, chained, from workers, from notebooks."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dlcoder.diagnosis.lines import Line
+
+_FRAME = re.compile(r"^[\s|>+]*File \"?([^\"\n]{1,400}?)\"?, line (\d+)(?:, in ?([^\n(]{0,120}))?")
+_CELL = re.compile(
+    r"^\s*(?:File |\[)?(~?/?[\w./\\\-~ <>:]{1,300}?\.py|<ipython-input-[^>]{1,60}>|Cell In ?\[\d+\])"
+    r"(?:\]\(\S{1,200}\))?(?:[:,]? ?(?:line )?\d+)?,? in ([\w.<>]{1,80})(?:\(|$)"
+)
+_EXCEPTION = re.compile(
+    r"^[\s|]*(?:E  +|\*+ |ERROR[: ]+|Exception: )?((?:[A-Za-z_]\w*\.){0,6})"
+    r"([A-Z]\w{0,60}(?:Error|Exception|Interrupt|Exit|Iteration|Unsupported|Failed|Fault|Hit|Exceeded|NotFound|Full"
+    r"|Timeout|Refused|Violation|Mismatch|Abort|Empty|Missing|MissingMandatoryValue|Raised))(?: ?: ?(.*)|\s*)$"
+)
+_WARNING = re.compile(r"\w*Warning$")
+_HEADER = re.compile(r"Traceback \(most recent call|Original Traceback|^-{20,}$")
+_CHAIN = re.compile(
+    r"During handling of the above exception|direct cause of the following exception"
+    r"|-- Process \d+ terminated with the following error"
+)
+LIBRARY = re.compile(r"(?:site|dist)-packages[/\\]([\w.\-]+)|[/\\](?:lib[/\\])?python\d(?:\.\d+)?[/\\]([\w]+)")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame: file, function, its source line where it was printed."""
+
+    file: str
+    function: str
+    code: str
+    line: Line
+
+    @property
+    def library(self) -> str:
+        """The installed package that the file belongs to, or an empty string for the user's own code."""
+        found = LIBRARY.search(self.file)
+        return (found[1] or found[2] or "").removesuffix(".py").lower() if found else ""
+
+
+@dataclass(frozen=True)
+class Raised:
+    """An exception with the frames that led to it.
+
+    Attributes:
+        name: Class name without its module.
+        module: Module of the class, where it was printed.
+        message: The message, up to ten lines.
+        frames: Outermost first; empty where only the last line was pasted.
+        line: The line of the exception itself.
+        inner: Whether it was raised by a worker or child, inside of another.
+    """
+
+    name: str
+    module: str
+    message: str
+    frames: tuple[Frame, ...]
+    line: Line
+    inner: bool = False
+
+    @property
+    def own(self) -> Frame | None:
+        """The deepest frame of the user's own code."""
+        return next((frame for frame in reversed(self.frames) if not frame.library), None)
+
+    @property
+    def deepest(self) -> Frame | None:
+        """The deepest frame."""
+        return self.frames[-1] if self.frames else None
+
+
+@dataclass
+class _Open:
+    frames: list[Frame] = field(default_factory=list)
+    inner: bool = False
+
+
+def _frame(lines: Sequence[Line], i: int) -> Frame | None:
+    found = _FRAME.match(lines[i].text[:600]) or _CELL.match(lines[i].text[:600])
+    if not found:
+        return None
+    function = (found[3] if found.re is _FRAME else found[2]) or ""
+    code = ""
+    for follower in lines[i + 1 : i + 12]:
+        if (
+            _FRAME.match(follower.text[:600])
+            or _CELL.match(follower.text[:600])
+            or _EXCEPTION.match(follower.text[:400])
+        ):
+            break
+        arrow = re.match(r"^\s*-+> ?\d* ?(.*)", follower.text)
+        if arrow:
+            code = arrow[1]
+            break
+        if not code and not re.match(r"^\s*[\^~]+\s*$", follower.text) and found.re is _FRAME:
+            code = follower.text.strip()
+    return Frame(found[1], function.strip(), code[:300], lines[i])
+
+
+def _message(lines: Sequence[Line], i: int, first: str) -> str:
+    """The message with the lines that continue it."""
+    parts = [first]
+    for follower in lines[i + 1 : i + 10]:
+        text = follower.text
+        if not text.strip() or _FRAME.match(text[:600]) or _HEADER.search(text) or _CHAIN.search(text):
+            break
+        parts.append(text.strip())
+    return "\n".join(parts)[:3000]
+
+
+def find_exceptions(lines: Sequence[Line], limit: int = 400) -> list[Raised]:
+    """Return the exceptions in order of printing, at most `limit`.
+
+    Lines of several ranks may be interleaved: frames are collected per rank.
+    """
+    found: list[Raised] = []
+    open_by_rank: dict[int | None, _Open] = {}
+    for i, line in enumerate(lines):
+        state = open_by_rank.setdefault(line.rank, _Open())
+        if len(open_by_rank) > 4096:
+            open_by_rank.clear()
+        if _CHAIN.search(line.text) or "Original Traceback" in line.text:
+            state.inner = state.inner or "direct cause" not in line.text
+            state.frames = []
+            continue
+        if _HEADER.search(line.text):
+            state.frames = []
+        frame = _frame(lines, i)
+        if frame:
+            if len(state.frames) < 500:
+                state.frames.append(frame)
+            continue
+        match = _EXCEPTION.match(line.text[:2000])
+        if match and not _WARNING.search(match[2]):
+            message = _message(lines, i, match[3] or "")
+            raised = Raised(match[2], match[1].rstrip("."), message, tuple(state.frames), line, state.inner)
+            found.append(raised)
+            state.frames = []
+            if len(found) >= limit:
+                break
+    return found
