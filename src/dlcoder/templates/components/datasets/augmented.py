@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dlcoder.templates.components.datasets.sampler import Draw
 from dlcoder.templates.components.utils.seeding import mix_seed
+
+Draw = tuple[int, int]
+"""(epoch, index), as `ResumableBatchSampler` yields them with `with_epoch`."""
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -20,7 +22,7 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 class Augmented(Dataset[tuple[Tensor, int]]):
     """A dataset whose images are augmented anew in every epoch.
 
-    It is indexed by draws (epoch, index), as `ResumableBatchSampler` yields them.
+    It is indexed by draws: an epoch's number beside the sample's.
 
     Args:
         dataset: Gives (image (3, H, W), label) for an index.

@@ -6,17 +6,15 @@ holds the same samples as one of a single rank with W * B.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import Sampler
 
 from dlcoder.templates.components.utils.seeding import mix_seed
 
-Draw = tuple[int, int]
-"""One draw of a sample: (epoch, index in the dataset)."""
 
-
-class ResumableBatchSampler(Sampler[list[Draw]]):
+class ResumableBatchSampler(Sampler[list[Any]]):
     """One rank's share of shuffled global batches, which can start at any batch.
 
     Every rank gets equally many full batches: what is left at the end of an epoch is
@@ -28,6 +26,8 @@ class ResumableBatchSampler(Sampler[list[Draw]]):
         seed: What the order depends on, beside the epoch.
         rank: This process's number.
         world_size: The number of processes, W.
+        with_epoch: Yield (epoch, index) instead of index, for samples that are to
+            differ from epoch to epoch.
 
     Raises:
         ValueError: The dataset does not fill one global batch.
@@ -41,12 +41,14 @@ class ResumableBatchSampler(Sampler[list[Draw]]):
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        with_epoch: bool = False,
     ) -> None:
         self.length = length
         self.global_batch = batch_size * world_size
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.with_epoch = with_epoch
         self.epoch = 0
         self.first_batch = 0
         if length < self.global_batch:
@@ -68,17 +70,18 @@ class ResumableBatchSampler(Sampler[list[Draw]]):
     def __len__(self) -> int:
         return self.length // self.global_batch
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[Any]]:
         generator = torch.Generator()
         generator.manual_seed(mix_seed(self.seed, self.epoch))
         order = torch.randperm(self.length, generator=generator)
         for batch in range(self.first_batch, len(self)):
             start = batch * self.global_batch
             # Strided, so that W ranks together hold exactly the global batch.
-            share = order[start : start + self.global_batch][
-                self.rank :: self.world_size
-            ]
-            yield [(self.epoch, index) for index in share.tolist()]
+            stop = start + self.global_batch
+            share = order[start + self.rank : stop : self.world_size].tolist()
+            if self.with_epoch:
+                share = [(self.epoch, index) for index in share]
+            yield share
 
 
 class ShardSampler(Sampler[int]):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from dlcoder.templates.components.losses.cross_entropy import CrossEntropy
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]
 
 
 class Classification:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 
+from dlcoder.templates.components.engine.checkpoint import Stateful
 from dlcoder.templates.components.engine.ema import Ema
 from dlcoder.templates.components.engine.schedule import WarmupCosine
 from dlcoder.templates.components.utils.distributed import (
@@ -117,6 +118,19 @@ class TrainStep:
             self.ema.update(unwrap(self.model))
         return record
 
+    def parts(self) -> dict[str, Stateful]:
+        """What has a state, by name, for a checkpoint."""
+        parts: dict[str, Stateful] = {
+            "model": unwrap(self.model),
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+        }
+        if self.scaler is not None:
+            parts["scaler"] = self.scaler
+        if self.ema is not None:
+            parts["ema"] = self.ema
+        return parts
+
     def _accumulate_gradients(self, window: Sequence[Batch]) -> dict[str, Tensor]:
         """Run forward and backward over the window; return means over all ranks."""
         device = self.world.device
@@ -151,9 +165,10 @@ class TrainStep:
     def _refuse_non_finite(self, record: dict[str, float]) -> None:
         # Loss and norm hold the sums over all ranks already, so all ranks see the same
         # values: they stop together, and none is left waiting for another.
-        watched = ["loss_total"]
-        if self.scaler is None or self.scaler.get_scale() < 1:
-            watched.append("grad_norm")
+        watched = ["loss_total", "grad_norm"]
+        if self.scaler is not None and self.scaler.get_scale() >= 1:
+            # An overflow is no error while the scaler can still lower its scale.
+            watched.remove("grad_norm")
         for name in watched:
             if not math.isfinite(record[name]):
                 raise NonFiniteError(

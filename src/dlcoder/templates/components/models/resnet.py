@@ -39,13 +39,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         block, repeats = LAYOUTS[depth]
-        if small_images:
-            self.stem = _conv_norm(3, width, kernel=3)
-            self.pool: nn.Module = nn.Identity()
-        else:
-            self.stem = _conv_norm(3, width, kernel=7, stride=2)
-            self.pool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        self.relu = nn.ReLU(inplace=True)
+        self.stem = _small_stem(width) if small_images else _large_stem(width)
         channels = width
         stages = []
         for number, repeat in enumerate(repeats):
@@ -60,8 +54,7 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, C) for images (B, 3, H, W)."""
-        x = self.pool(self.relu(self.stem(images)))
-        features = self.blocks(x).mean(dim=(2, 3))
+        features = self.blocks(self.stem(images)).mean(dim=(2, 3))
         logits: Tensor = self.classifier(features)
         return logits
 
@@ -113,6 +106,18 @@ LAYOUTS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] 
     50: (Bottleneck, (3, 4, 6, 3)),
     101: (Bottleneck, (3, 4, 23, 3)),
 }
+
+
+def _small_stem(width: int) -> nn.Sequential:
+    return nn.Sequential(_conv_norm(3, width, kernel=3), nn.ReLU(inplace=True))
+
+
+def _large_stem(width: int) -> nn.Sequential:
+    return nn.Sequential(
+        _conv_norm(3, width, kernel=7, stride=2),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+    )
 
 
 def _conv_norm(

@@ -11,16 +11,17 @@ class JsonlLog:
     """A log file that is complete after every record.
 
     Args:
-        path: The file, added to if it exists; None writes nothing, as on all ranks but
-            the first.
+        path: The file, added to if it exists.
+        enabled: False writes nothing, as on all ranks but the first.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path, *, enabled: bool = True) -> None:
         self.path = path
+        self.enabled = enabled
 
     def write(self, record: dict[str, Any]) -> None:
         """Add one record. Numbers that JSON lacks (NaN, infinities) become null."""
-        if self.path is None:
+        if not self.enabled:
             return
         line = json.dumps({key: _plain(value) for key, value in record.items()})
         # Opened each time: the line is on its way to the disk when this returns.
@@ -29,14 +30,14 @@ class JsonlLog:
 
     def read(self) -> list[dict[str, Any]]:
         """Return all records. A last line that a kill cut short is left out."""
-        if self.path is None or not self.path.exists():
+        if not self.path.exists():
             return []
         lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def rewind(self, keep: Callable[[dict[str, Any]], bool]) -> None:
         """Drop the records that `keep` does not hold for."""
-        if self.path is None or not self.path.exists():
+        if not self.enabled or not self.path.exists():
             return
         lines = [json.dumps(record) for record in self.read() if keep(record)]
         partial = self.path.with_name(self.path.name + ".partial")

@@ -33,7 +33,7 @@ def new_run_folder(parent: Path, name: str) -> Path:
 
 
 def record_run(
-    folder: Path, *, settings: Mapping[str, Any], data: Mapping[str, str], seed: int
+    folder: Path, *, settings: Mapping[str, Any], data: Mapping[str, str]
 ) -> None:
     """Write down what is needed to repeat the run.
 
@@ -47,7 +47,7 @@ def record_run(
     (folder / "git.diff").write_text(_git("diff", "HEAD"), encoding="utf-8")
     record = {
         "command": [sys.executable, *sys.argv],
-        "seed": seed,
+        "seed": settings.get("seed"),
         "git": {
             "commit": _git("rev-parse", "HEAD").strip() or None,
             "changed": bool(_git("status", "--porcelain")),

@@ -1,0 +1,149 @@
+"""Scaffold a project: decide, render, stage, prove, publish."""
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from dlcoder.errors import UserError
+from dlcoder.progress import Progress, silent
+from dlcoder.sandbox.report import Check, Report
+from dlcoder.scaffold.choices import Assumption, Choices, decide
+from dlcoder.scaffold.spec import ProjectSpec
+
+Validation = Literal["none", "smoke", "full"]
+
+CHECKS: dict[str, list[str]] = {"smoke": ["one_batch", "torchrun"], "full": ["all"]}
+
+
+class ProjectFile(BaseModel):
+    """One file of the project."""
+
+    path: str
+    role: str
+    bytes: int
+
+
+class Scaffolded(BaseModel):
+    """A project, written or only planned."""
+
+    path: str = Field(description="Where the project is, or would be.")
+    files: list[ProjectFile]
+    tree: str = Field(description="The files as a tree.")
+    assumptions: list[Assumption] = Field(description="What the request left open, and why it was settled so.")
+    validation: Report = Field(description="What was run to prove the project.")
+    next_steps: list[str]
+
+
+async def scaffold_project(
+    path: Path, spec: ProjectSpec, dry_run: bool = False, validate: Validation = "smoke", progress: Progress = silent
+) -> Scaffolded:
+    """Make a project at `path`, which appears whole and proved, or not at all.
+
+    Args:
+        path: A path that does not exist, or an empty directory; resolved.
+        spec: What is wanted.
+        dry_run: Only say what would be written.
+        validate: "none"; "smoke": one batch and two processes; "full": every check there is.
+        progress: Told what is being done.
+
+    Raises:
+        UserError: The request contradicts itself, `path` is occupied, or a check failed.
+    """
+    from dlcoder.scaffold.staging import refuse_occupied, staged
+
+    refuse_occupied(path)
+    choices = decide(spec, path.name)
+    progress("rendering", 0.0)
+    files = await asyncio.to_thread(project_files, spec, choices)
+    if dry_run:
+        return _answer(path, choices, files, _not_run("dry_run: nothing was written or run"), dry_run=True)
+    with staged(path) as stage:
+        stage.write(files, executable=frozenset(p for p in files if p.endswith(".sh")))
+        report = await _prove(stage.root, validate, progress)
+        if validate != "none" and not report.passed:
+            raise UserError(
+                f"The project failed its own checks on this machine, and nothing was written to {path}. {_failures(report)}",
+                "Mend what the check names (often the Python environment), or pass validate='none' to get it unproved.",
+            )
+        stage.publish()
+    progress("done", 1.0)
+    return _answer(path, choices, files, report, dry_run=False)
+
+
+def project_files(spec: ProjectSpec, choices: Choices) -> dict[str, bytes]:
+    """Return every file of the project, by path, the record of its making included."""
+    from dlcoder.scaffold.plan import plan
+    from dlcoder.scaffold.record import record
+    from dlcoder.scaffold.render import render
+    from dlcoder.scaffold.sample_images import sample_images
+
+    files = {path: text.encode() for path, text in render(plan(choices)).items()}
+    if choices.source == "image_folder":
+        files |= {f"tests/sample_images/{name}": content for name, content in sample_images().items()}
+    decided = {name: value for name, value in asdict(choices).items() if name != "assumptions"}
+    return files | record(spec.model_dump(exclude_unset=True), decided, files)
+
+
+async def _prove(root: Path, validate: Validation, progress: Progress) -> Report:
+    if validate == "none":
+        return _not_run("validate was 'none'")
+    from dlcoder.sandbox.smoke import smoke_test
+
+    def nested(message: str, fraction: float) -> None:
+        progress(message, 0.1 + 0.85 * fraction)
+
+    return await smoke_test(
+        root,
+        CHECKS[validate],
+        nproc=2,
+        python=None,
+        device="auto",
+        timeout_s=300 if validate == "smoke" else 900,
+        executor="local",
+        progress=nested,
+    )
+
+
+def _not_run(reason: str) -> Report:
+    return Report(passed=False, checks=[Check(name="smoke_test", status="skip", detail=f"not run: {reason}")])
+
+
+def _failures(report: Report) -> str:
+    bad = [check for check in report.checks if check.status in ("fail", "error")]
+    shown = "; ".join(f"{check.name}: {check.detail or check.measured}" for check in bad[:3])
+    tail = "\n".join(report.log_tail.splitlines()[-8:])
+    return f"{shown or 'no check could run'}." + (f"\n{tail}\n" if tail else "")
+
+
+def _answer(path: Path, choices: Choices, files: dict[str, bytes], report: Report, *, dry_run: bool) -> Scaffolded:
+    from dlcoder.scaffold.plan import role_of
+    from dlcoder.scaffold.tree import draw_tree
+
+    return Scaffolded(
+        path=str(path),
+        files=[
+            ProjectFile(path=name, role=role_of(name, choices.package), bytes=len(content))
+            for name, content in sorted(files.items())
+        ],
+        tree=draw_tree(path.name, files),
+        assumptions=choices.assumptions,
+        validation=report,
+        next_steps=_next_steps(path, choices, report, dry_run=dry_run),
+    )
+
+
+def _next_steps(path: Path, choices: Choices, report: Report, *, dry_run: bool) -> list[str]:
+    if dry_run:
+        return ["Call scaffold_project again without dry_run."]
+    steps = [] if report.passed else [f'Call smoke_test with path "{path}": nothing has been run yet.']
+    if choices.source == "image_folder":
+        steps.append(f"Put images into {choices.root}/train/<class>/ and {choices.root}/val/<class>/ (needs pillow).")
+        steps.append("Train: python train.py --config configs/default.yaml")
+    else:
+        steps.append("Train: python train.py --config configs/default.yaml (generated images)")
+        steps.append(f"Use your data: build_datasets in {choices.package}/build.py.")
+    steps.append("More GPUs: torchrun --standalone --nproc-per-node gpu train.py --config configs/default.yaml")
+    return [*steps, "Tests: python -m pytest"]

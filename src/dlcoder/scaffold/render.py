@@ -1,0 +1,149 @@
+"""From a plan to the bytes of every file: specialized, pruned, formatted."""
+
+import re
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlcoder.scaffold.plan import Plan
+from dlcoder.templates.specialize import COMPONENTS, specialize
+
+if TYPE_CHECKING:
+    import jinja2
+
+_TEMPLATES = Path(__file__).parent.parent / "templates"
+
+
+def render(plan: Plan) -> dict[str, str]:
+    """Render a project's text files.
+
+    Returns:
+        The text of each file, by its path relative to the project, in order.
+    """
+    files = {path: _jinja().get_template(name).render(plan.context) for path, name in plan.templates.items()}
+    for component in _reachable(files, plan):
+        files |= _component_files(component, plan)
+    files = _tidy(files, plan.package)
+    # Only now is it known which imports the chosen options left: what nothing imports goes.
+    wanted = _reachable({path: text for path, text in files.items() if path in plan.templates}, plan, files)
+    for component in _components_in(files, plan) - wanted:
+        kind, name = component
+        for path in (f"{plan.package}/{kind}/{name}.py", f"tests/test_{name}.py"):
+            files.pop(path, None)
+    return dict(sorted((files | _package_files(wanted, plan)).items()))
+
+
+Component = tuple[str, str]
+"""(kind, name)."""
+
+
+def _reachable(roots: dict[str, str], plan: Plan, files: dict[str, str] | None = None) -> set[Component]:
+    """The components that `roots` import, directly or through others: as in `files`, else as in the catalogue."""
+    found: set[Component] = set()
+    texts = list(roots.values())
+    while texts:
+        for component in _imports(texts.pop(), plan.package) - found:
+            found.add(component)
+            kind, name = component
+            path = f"{plan.package}/{kind}/{name}.py"
+            texts.append(files[path] if files else _source("components", kind, f"{name}.py"))
+    return found
+
+
+def _imports(text: str, package: str) -> set[Component]:
+    pattern = rf"^from (?:{re.escape(package)}|{re.escape(COMPONENTS)})\.(\w+)\.(\w+) import"
+    return {(kind, name) for kind, name in re.findall(pattern, text, re.MULTILINE)}
+
+
+def _components_in(files: dict[str, str], plan: Plan) -> set[Component]:
+    parts = [path.removesuffix(".py").split("/") for path in files if path not in plan.templates]
+    return {(p[1], p[2]) for p in parts if len(p) == 3 and p[0] == plan.package}
+
+
+def _component_files(component: Component, plan: Plan) -> dict[str, str]:
+    """A component and its test, specialized."""
+    kind, name = component
+    sources = {
+        f"{plan.package}/{kind}/{name}.py": _source("components", kind, f"{name}.py"),
+        f"tests/test_{name}.py": _source("tests", kind, f"test_{name}.py"),
+    }
+    return {path: specialize(text, package=plan.package, bindings=plan.bindings) for path, text in sources.items()}
+
+
+def _package_files(components: set[Component], plan: Plan) -> dict[str, str]:
+    kinds = {kind for kind, _ in components}
+    files = {f"{plan.package}/{kind}/__init__.py": _source("components", kind, "__init__.py") for kind in kinds}
+    return files | {f"{plan.package}/__init__.py": f'"""{plan.context["title"]}."""\n'}
+
+
+@cache
+def _source(*parts: str) -> str:
+    return _TEMPLATES.joinpath(*parts).read_text(encoding="utf-8")
+
+
+@cache
+def _jinja() -> "jinja2.Environment":
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES / "project"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # code and prose, not HTML
+    )
+    environment.filters |= {"py": repr, "tuple": tuple, "yaml": _yaml, "cell": _cell}
+    return environment
+
+
+def _yaml(value: Any) -> str:
+    """A value on one line of YAML."""
+    import yaml
+
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
+    return text.removesuffix("...\n").strip()
+
+
+def _cell(text: str) -> str:
+    """Text for a cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+_tidied: dict[str, str] = {}
+"""Formatted text by what it was: most files are the same from project to project."""
+
+
+def _tidy(files: dict[str, str], package: str) -> dict[str, str]:
+    """Remove unused imports, sort the others, and format."""
+    new = {path: text for path, text in files.items() if path.endswith(".py") and text not in _tidied}
+    if new:
+        own = f'lint.isort.known-first-party=["{package}", "train", "evaluate"]'
+        with tempfile.TemporaryDirectory(prefix="dlcoder-") as folder:
+            _write(Path(folder), new)
+            _ruff("check", "--fix-only", "--quiet", "--select", "F401,I001", folder, "--config", own)
+            _ruff("format", "--quiet", folder)
+            for path, text in new.items():
+                _tidied[text] = Path(folder, path).read_text(encoding="utf-8")
+    return {path: _tidied.get(text, text) for path, text in files.items()}
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    for path, text in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+
+def _ruff(*arguments: str) -> None:
+    command = [_ruff_binary(), *arguments, "--isolated", "--no-cache", "--target-version", "py310"]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+@cache
+def _ruff_binary() -> str:
+    from ruff import find_ruff_bin  # type: ignore[import-untyped]
+
+    return str(find_ruff_bin())

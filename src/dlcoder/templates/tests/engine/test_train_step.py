@@ -1,0 +1,125 @@
+"""Tests of one update."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.amp import GradScaler
+
+from dlcoder.templates.components.engine.classification import Classification
+from dlcoder.templates.components.engine.ema import Ema
+from dlcoder.templates.components.engine.schedule import WarmupCosine
+from dlcoder.templates.components.engine.train_step import NonFiniteError, TrainStep
+from dlcoder.templates.components.utils.distributed import World
+
+ALONE = World(rank=0, size=1, device=torch.device("cpu"))
+Batch = tuple[Tensor, Tensor]
+
+
+def batch(size: int, seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(4, (size,), generator=generator)
+    return torch.randn(size, 6, generator=generator), labels
+
+
+def make_model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Linear(6, 4)
+
+
+def make(model: nn.Module, *, max_grad_norm: float = 1e9) -> TrainStep:
+    # Plain SGD: unlike Adam, it shows a gradient of the wrong size.
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    schedule = WarmupCosine(optimizer, peak=0.5, total_updates=100, warmup_updates=0)
+    return TrainStep(
+        model,
+        Classification(),
+        optimizer,
+        schedule,
+        ALONE,
+        max_grad_norm=max_grad_norm,
+        amp_dtype=None,
+        scaler=GradScaler("cpu", init_scale=2.0**10),
+        ema=Ema(model, decay=0.9),
+    )
+
+
+def weights(model: nn.Module) -> Tensor:
+    return nn.utils.parameters_to_vector(model.parameters()).detach().clone()
+
+
+def test_a_window_of_uneven_batches_is_one_batch() -> None:
+    images, labels = batch(9)
+    alone, split = make_model(), make_model()
+    whole = make(alone)([(images, labels)])
+    parts = make(split)([(images[:4], labels[:4]), (images[4:], labels[4:])])
+    # Autocast, where it is on, rounds differently for other batch sizes.
+    torch.testing.assert_close(weights(split), weights(alone), rtol=1e-2, atol=1e-3)
+    assert parts["loss_total"] == pytest.approx(whole["loss_total"], rel=1e-2)
+    assert parts["metric_accuracy"] == pytest.approx(whole["metric_accuracy"])
+
+
+def test_the_update_is_that_of_the_mean_loss() -> None:
+    model, reference = make_model(), make_model()
+    images, labels = batch(8)
+    make(model)([(images, labels)])
+    nn.functional.cross_entropy(reference(images), labels).backward()
+    with torch.no_grad():
+        for parameter in reference.parameters():
+            assert parameter.grad is not None
+            parameter.sub_(0.5 * parameter.grad)
+    torch.testing.assert_close(weights(model), weights(reference), rtol=1e-2, atol=5e-3)
+
+
+def test_clipping_bounds_the_true_gradient() -> None:
+    model = make_model()
+    before = weights(model)
+    record = make(model, max_grad_norm=0.01)([batch(8)])
+    assert record["grad_norm"] > 0.1
+    assert float((weights(model) - before).norm()) == pytest.approx(
+        0.5 * 0.01, rel=1e-3
+    )
+
+
+def test_no_gradient_is_left_for_the_next_step() -> None:
+    model = make_model()
+    make(model)([batch(8)])
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_before_the_update() -> None:
+    model = make_model()
+    before = weights(model)
+    images, labels = batch(8)
+    with pytest.raises(NonFiniteError, match="loss_total"):
+        make(model)([(images * float("nan"), labels)])
+    assert torch.equal(weights(model), before)
+
+
+def test_the_schedule_follows_each_update() -> None:
+    step = make(make_model())
+    first = step([batch(8)])["lr"]
+    assert step([batch(8, seed=1)])["lr"] < first
+    assert step.parts()["schedule"].state_dict() == {"updates": 2}
+
+
+# needs: TrainStep.ema
+def test_the_average_follows_each_update() -> None:
+    step = make(make_model())
+    step([batch(8)])
+    step([batch(8, seed=1)])
+    assert step.parts()["ema"].state_dict()["updates"] == 2
+
+
+# needs: TrainStep.scaler
+def test_an_overflow_is_skipped_and_nothing_follows_it() -> None:
+    model = make_model()
+    before = weights(model)
+    step = make(model)
+    step.scaler = GradScaler("cpu", init_scale=1e38)
+    images, labels = batch(8)
+    record = step([(images * 1e3, labels)])
+    assert not math.isfinite(record["grad_norm"])
+    assert torch.equal(weights(model), before)
+    assert step.parts()["schedule"].state_dict() == {"updates": 0}

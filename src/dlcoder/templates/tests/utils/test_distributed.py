@@ -1,0 +1,72 @@
+"""Tests of what processes share, with two real ones."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed, nn
+from torch.multiprocessing.spawn import start_processes
+
+from dlcoder.templates.components.utils.distributed import (
+    World,
+    from_main,
+    gather,
+    gradient_sync,
+    join_world,
+    on_any_rank,
+    parallelize,
+    share_buffers,
+    sum_over_ranks,
+    unwrap,
+)
+
+
+def test_alone_everything_is_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    world = join_world()
+    assert (world.rank, world.size, world.is_main) == (0, 1, True)
+    assert sum_over_ranks(torch.ones(2)).tolist() == [1, 1]
+    assert (from_main(3), gather(3), on_any_rank(True, world)) == (3, [3], True)
+
+
+def test_two_ranks_agree(tmp_path: Path) -> None:
+    start_processes(
+        _rank, args=(str(tmp_path / "meeting"),), nprocs=2, start_method="fork"
+    )
+
+
+def _rank(rank: int, meeting: str) -> None:
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=2
+    )
+    world = World(rank, 2, torch.device("cpu"))
+    mine = torch.tensor([1.0 + rank])
+    assert sum_over_ranks(mine).tolist() == [3]
+    assert mine.tolist() == [1.0 + rank]
+    assert from_main(f"rank {rank}") == "rank 0"
+    assert gather(rank) == [0, 1]
+    assert on_any_rank(rank == 1, world)
+    assert not on_any_rank(False, world)
+    norm = nn.BatchNorm1d(1)
+    norm(torch.randn(4, 1) + 10 * rank)
+    share_buffers(norm)
+    means = gather(norm.get_buffer("running_mean").tolist())
+    assert means[0] == means[1]
+    _check_gradients(world)
+    distributed.destroy_process_group()
+
+
+def _check_gradients(world: World) -> None:
+    torch.manual_seed(world.rank)
+    model = parallelize(nn.Linear(1, 1, bias=False), world)
+    weight = unwrap(model).get_parameter("weight")
+    assert len(set(gather(float(weight)))) == 1
+    for enabled, expected in ((False, 1.0 + world.rank), (True, 3.0 + world.rank / 2)):
+        with gradient_sync(model, enabled=enabled):
+            model(torch.full((1, 1), 1.0 + world.rank)).sum().backward()
+        assert weight.grad is not None
+        if not enabled:
+            assert float(weight.grad) == expected
+    # The mean over ranks of what both passes added up: (2 * 1 + 2 * 2) / 2.
+    assert weight.grad is not None
+    assert float(weight.grad) == 3.0

@@ -1,0 +1,12 @@
+"""Tests of the memory reading."""
+
+import torch
+
+from dlcoder.templates.components.utils.memory import peak_memory_mb
+
+
+def test_the_peak_grows_with_what_is_used() -> None:
+    before = peak_memory_mb(torch.device("cpu"))
+    block = torch.ones(64 * 2**20, dtype=torch.uint8)
+    assert peak_memory_mb(torch.device("cpu")) >= before > 10
+    assert int(block[-1]) == 1

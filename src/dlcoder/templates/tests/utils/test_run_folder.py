@@ -1,0 +1,51 @@
+"""Tests of a run's folder and record."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from dlcoder.templates.components.utils.run_folder import new_run_folder, record_run
+
+
+def test_runs_of_the_same_second_have_folders_of_their_own(tmp_path: Path) -> None:
+    assert len({new_run_folder(tmp_path, "a") for _ in range(3)}) == 3
+
+
+def test_a_run_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("API_TOKEN", "secret")
+    record_run(tmp_path, settings={"seed": 3}, data={"train": "abc"})
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["seed"] == 3
+    assert record["data"] == {"train": "abc"}
+    assert record["packages"]["torch"] == torch.__version__
+    assert record["environment"]["OMP_NUM_THREADS"] == "1"
+    assert "secret" not in json.dumps(record["environment"])
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text()) == {"seed": 3}
+
+
+def test_a_later_start_adds_a_record(tmp_path: Path) -> None:
+    for _ in range(2):
+        record_run(tmp_path, settings={}, data={})
+    assert (tmp_path / "run-2.json").exists()
+
+
+def test_uncommitted_changes_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "code.py"
+    file.write_text("a = 1\n")
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for arguments in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "a"]):
+        subprocess.run(["git", *arguments], check=True)
+    file.write_text("a = 2\n")
+    record_run(tmp_path, settings={}, data={})
+    assert "+a = 2" in (tmp_path / "git.diff").read_text()
+    git = json.loads((tmp_path / "run.json").read_text())["git"]
+    assert len(git["commit"]) == 40
+    assert git["changed"]
