@@ -40,8 +40,9 @@ class FileWatch:
 
         def watched_save(obj: Any, f: Any, *args: Any, **kwargs: Any) -> Any:
             result = save(obj, f, *args, **kwargs)
-            if self.o.trace.mine:
-                path = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", "")
+            path = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", "")
+            # In memory, torch itself saves whenever a tensor is pickled on its way to another rank.
+            if self.o.trace.mine and path:
                 keys = [str(k) for k in obj][:40] if isinstance(obj, dict) else [type(obj).__name__]
                 full = _absolute(str(path)) if isinstance(path, (str, os.PathLike)) and str(path) else ""
                 self.saved_at = self.o.steps
