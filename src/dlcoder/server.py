@@ -208,10 +208,12 @@ class DlcoderServer(MCPServer[Any]):
         """
         from dlcoder.serving import resources
 
-        if not str(uri).startswith(resources.SCHEME):
-            return await super().read_resource(uri, context)
         try:
+            if not str(uri).startswith(resources.SCHEME):
+                return await super().read_resource(uri, context)
             text, mime_type = resources.read_resource(str(uri))
+        except ResourceNotFoundError:
+            raise ResourceNotFoundError(str(resources.no_such_resource())) from None
         except UserError as error:
             raise ResourceNotFoundError(str(error)) from None
         return [ReadResourceContents(content=text, mime_type=mime_type)]

@@ -22,6 +22,7 @@ REFUSED = [
     ("echo", {"text": "a", "tags": ["x", 3]}, ["`tags[1]` must be a valid string"]),
     ("echo", {"text": "a", "size": {"width": 99}}, ["`size.width` must be less than or equal to 64"]),
     ("echo", {"text": "a", "size": {"widht": 9}}, ["`widht`", "in `size`", "did you mean `width`"]),
+    ("echo", {"text": "a", "size": '{"width": 99}'}, ["`size.width` must be less than or equal to 64"]),
     ("echo", {"text": "a", "source": 3}, ["`source` must be a valid string", "`source` must be a valid list"]),
     ("echo", {"text": "x" * 1001}, ["`text` must have at most 1000 characters"]),
     ("echo", {"text": "unspeakable"}, ["`text`: that cannot be said"]),
@@ -52,6 +53,14 @@ async def test_every_refusal_names_the_cause_and_the_way_out(connect: Connect) -
             assert len(text) < 700
         # The server has survived all of it.
         assert (await client.call_tool("echo", {"text": "alive"})).structured_content == {"said": "alive", "notes": []}
+
+
+async def test_the_cause_of_a_bug_is_in_the_servers_log(
+    connect_in_memory: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connect_in_memory() as client:
+        await client.call_tool("misbehave", {"how": "crash"})
+    assert "KeyError: 'secret detail'" in caplog.text
 
 
 async def test_a_task_that_a_tool_left_behind_cannot_end_the_server(connect_in_memory: Connect) -> None:
@@ -121,9 +130,9 @@ async def test_unknown_prompts_and_their_arguments_are_refused_with_the_nearest_
 
 async def test_unknown_resources_are_refused_with_what_there_is(connect: Connect) -> None:
     async with connect() as client:
-        for uri in ("dlcoder://cuases", "dlcoder://templates/losses/dize", "dlcoder://templates/../../server", "x://y"):
+        for uri in ("dlcoder://cuases", "dlcoder://templates/losses/qqqq", "dlcoder://templates/../../server", "x://y"):
             with pytest.raises(MCPError) as caught:
                 await client.read_resource(uri)
             assert caught.value.error.code == -32602
             assert caught.value.error.data == {"uri": uri}
-            assert "There " in caught.value.error.message or "Unknown resource" in caught.value.error.message
+            assert "There is no" in caught.value.error.message

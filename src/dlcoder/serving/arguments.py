@@ -24,12 +24,13 @@ def parse_arguments(model: type[Model], arguments: Mapping[str, Any], tool: str)
         UserError: They do not fit; the text names each field, what it must be and the nearest valid name, and
             repeats none of the values.
     """
+    decoded = _decoded(model, arguments)
     try:
-        return model.model_validate(_decoded(model, arguments))
+        return model.model_validate(decoded)
     except ValidationError as error:
         schema = input_schema(model)
         found = error.errors(include_url=False)
-        problems = list(dict.fromkeys(_problem(schema, arguments, dict(item)) for item in found[: 4 * _SHOWN]))
+        problems = list(dict.fromkeys(_problem(schema, decoded, dict(item)) for item in found[: 4 * _SHOWN]))
         more = ["and more"] if len(problems) > _SHOWN or len(found) > 4 * _SHOWN else []
         raise UserError("; ".join([*problems[:_SHOWN], *more]) + ".", _next_step(schema, tool)) from None
 

@@ -20,7 +20,7 @@ from dlcoder.serving import children
 from dlcoder.serving.worker import TOOLS
 
 _log = logging.getLogger(__name__)
-_HANDLERS_S = 0.4
+_HANDLERS_S = 0.35
 _HARD_STOP_S = 0.9
 _POLL_S = 0.25
 

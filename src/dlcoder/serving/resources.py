@@ -61,8 +61,13 @@ def read_resource(uri: str) -> tuple[str, str]:
             return "\n".join(f"- `{id}`: {cause.title}" for id, cause in load_causes().items()), _MD
         case ["causes", id]:
             return cause_page(_pick("cause", id, load_causes())), _MD
+    raise no_such_resource()
+
+
+def no_such_resource() -> UserError:
+    """What to say to someone who asks for an address where nothing is."""
     listed = ", ".join(item.uri for item in [*static_resources(), *resource_families()])
-    raise UserError("There is no such resource.", f"There are: {listed}.")
+    return UserError("There is no such resource.", f"There are: {listed}.")
 
 
 def values_of(argument: str, chosen: Mapping[str, str]) -> list[str]:

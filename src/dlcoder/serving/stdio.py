@@ -30,7 +30,7 @@ from dlcoder.serving.frames import HEAD, TAIL, Refusal, read_frame, recover_id
 MAX_LINE = 64 << 20
 """Bytes; a log that is pasted whole is long, but a line must not fill the memory."""
 _CHUNK = 1 << 16
-_LAST_ANSWERS_S = 0.25
+_LAST_ANSWERS_S = 0.2
 
 
 class LineSplitter:
