@@ -300,3 +300,10 @@ def test_numpy_that_torch_cannot_use_is_measured_not_guessed():
     facts = healthy(answer=failures(numpy_bridge="RuntimeError: Numpy is not available"))
     (problem,) = [p for p in judge(facts) if p.id == "import-fails"]
     assert problem.cause == "env-numpy" and problem.severity == "blocks"
+
+
+def test_an_import_that_mixed_builds_explain_is_one_problem_with_them():
+    mixed = packages("torch==2.9.1+cpu", "torchvision==0.24.1+cu128")
+    answer = failures(torchvision="RuntimeError: operator torchvision::nms does not exist")
+    (problem,) = [p for p in judge(healthy(installed=mixed, answer=answer)) if p.severity != "note"]
+    assert problem.id == "mixed-builds" and "torchvision::nms" in problem.consequence and problem.source == "import"

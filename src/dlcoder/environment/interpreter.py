@@ -74,11 +74,12 @@ async def question(interpreter: Interpreter, installed: Iterable[str], environ: 
         outcome = await run(job, interpreter)
     except UserError as error:
         return Answer(reason=str(error))
-    answer = parse(outcome.output)
+    output = outcome.output_path.read_text("utf-8", "replace")
+    answer = parse(output)
     if outcome.status == "error":
         answer.reason = outcome.reason
     elif outcome.status != "exited" or outcome.exit_code:
-        blame(answer, outcome.output, outcome.limit or f"died with status {outcome.exit_code}")
+        blame(answer, output, outcome.limit or f"died with status {outcome.exit_code}")
     return answer
 
 

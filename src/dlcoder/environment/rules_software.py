@@ -40,8 +40,9 @@ def torch_missing(facts: Facts) -> Iterator[Problem]:
 
 def imports(facts: Facts) -> Iterator[Problem]:
     """An import failed just now."""
+    explained = {entry.name for entry in _mixed(facts)}
     for module, error in facts.answer.failures.items():
-        if module == "CUDA" or (module == "numpy bridge" and not facts.version("numpy")):
+        if module == "CUDA" or module in explained or (module == "numpy bridge" and not facts.version("numpy")):
             continue
         known = find(support().import_errors, error)
         if module == "numpy bridge":
@@ -146,23 +147,32 @@ def runs_on(built: list[str], capability: str) -> bool:
     return False
 
 
-def builds(facts: Facts) -> Iterator[Problem]:
-    """Torch and its companions are built for different things."""
+def _mixed(facts: Facts) -> list[Installed]:
+    """The companions of torch that are built for something else than torch."""
     torch = next((entry for entry in facts.installed if entry.name == "torch"), None)
     if torch is None or not torch.build:
-        return
-    for entry in facts.installed:
-        if entry.name in ("torchvision", "torchaudio") and entry.build and entry.build != torch.build:
-            yield Problem(
-                id="mixed-builds",
-                severity="risk",
-                problem=f"torch {torch.version} beside {entry.name} {entry.version}: of different builds.",
-                consequence=f"import {entry.name} or its operators fail ('operator torchvision::nms does not exist', "
-                "undefined symbol, or a missing CUDA library).",
-                fix=f"pip install --force-reinstall torch {entry.name}, both from the same index ({torch.build}).",
-                cause="env-abi",
-                source="site-packages",
-            )
+        return []
+    companions = (entry for entry in facts.installed if entry.name in ("torchvision", "torchaudio"))
+    return [entry for entry in companions if entry.build and entry.build != torch.build]
+
+
+def builds(facts: Facts) -> Iterator[Problem]:
+    """Torch and its companions are built for different things."""
+    torch = facts.version("torch")
+    for entry in _mixed(facts):
+        error = facts.answer.failures.get(entry.name, "").rstrip(".")
+        yield Problem(
+            id="mixed-builds",
+            severity="risk",
+            problem=f"torch {torch} beside {entry.name} {entry.version}: of different builds.",
+            consequence=f"import {entry.name} fails: {error}."
+            if error
+            else f"Operators of {entry.name} fail: undefined symbol, no such operator, or a missing CUDA library.",
+            fix=f"pip install --force-reinstall torch {entry.name}, both from the same index "
+            f"({torch.partition('+')[2]}).",
+            cause="env-abi",
+            source="import" if error else "site-packages",
+        )
 
 
 def requirements(facts: Facts) -> Iterator[Problem]:
