@@ -1,6 +1,8 @@
 """The JSON schemas that a client is shown: complete, and without what only costs tokens."""
 
+import json
 import math
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -8,6 +10,7 @@ from pydantic import BaseModel
 
 Schema = dict[str, Any]
 _REF = "#/$defs/"
+_OUTLINE_DEPTH = 2
 
 
 def input_schema(model: type[BaseModel]) -> Schema:
@@ -15,7 +18,7 @@ def input_schema(model: type[BaseModel]) -> Schema:
 
     An argument that may be left out is not also offered as null: the value null is accepted, but nobody has to know.
     """
-    schema = _lean(model.model_json_schema(mode="validation"), keep_descriptions=True)
+    schema = _inlined(_lean(model.model_json_schema(mode="validation"), keep_descriptions=True))
     schema.setdefault("properties", {})
     schema["additionalProperties"] = False
     return schema
@@ -24,11 +27,14 @@ def input_schema(model: type[BaseModel]) -> Schema:
 def output_schema(model: type[BaseModel]) -> Schema:
     """The schema that a tool's structured answer satisfies.
 
-    Fields with a default are optional in it, because the answer leaves out what says nothing; nulls never appear. The
-    meaning is plain from the names and from the text of the answer: descriptions would cost every session and help
-    none.
+    Every session pays for it, so it says what a program needs to find its way: the fields, and the fields of the
+    objects in them. What is left out: descriptions, which the text of the answer makes plain; the insides of objects
+    further down; which nested fields are always there. Fields with a default are optional, because the answer leaves
+    out what says nothing; nulls never appear.
     """
-    return _lean(model.model_json_schema(mode="validation", by_alias=True), keep_descriptions=False)
+    lean = _lean(model.model_json_schema(mode="validation", by_alias=True), keep_descriptions=False)
+    schema: Schema = _outlined(_inlined(lean), lean.get("$defs", {}), _OUTLINE_DEPTH)
+    return schema
 
 
 def compact(answer: BaseModel) -> dict[str, Any]:
@@ -125,3 +131,50 @@ def _without_null(field: Schema, owner: Schema, name: str) -> Schema:
         return {**field, "anyOf": rest}
     del field["anyOf"]
     return {**rest[0], **field}
+
+
+def _inlined(schema: Schema) -> Schema:
+    """A schema whose definitions stand where they are used, but for those used twice or within themselves.
+
+    It is shorter, and some clients do not follow references.
+    """
+    definitions = schema.get("$defs", {})
+    text = json.dumps(schema)
+    single = {name for name in definitions if text.count(json.dumps(_REF + name)) == 1}
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, list):
+            return [walk(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        name = str(node.get("$ref", "")).removeprefix(_REF)
+        if name in single:
+            node = {**definitions[name], **{key: value for key, value in node.items() if key != "$ref"}}
+        return {key: walk(value) for key, value in node.items() if key != "$defs"}
+
+    rest = {name: walk(definition) for name, definition in definitions.items() if name not in single}
+    inlined: Schema = walk(schema)
+    return {**inlined, "$defs": rest} if rest else inlined
+
+
+def _outlined(node: Any, definitions: Mapping[str, Schema], depth: int) -> Any:
+    """A schema without defaults, and without the insides of objects more than `depth` levels down."""
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        node = definitions[node["$ref"].removeprefix(_REF)]
+    if "properties" in node and depth == 0:
+        return {"type": "object"}
+    outline = {key: value for key, value in node.items() if key not in ("default", "$defs", "additionalProperties")}
+    for key in ("items", "additionalProperties"):
+        if isinstance(node.get(key), dict):
+            outline[key] = _outlined(node[key], definitions, depth)
+    for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        if key in node:
+            outline[key] = [_outlined(child, definitions, depth) for child in node[key]]
+    if "properties" in node:
+        below = {name: _outlined(child, definitions, depth - 1) for name, child in node["properties"].items()}
+        outline["properties"] = below
+        if depth < _OUTLINE_DEPTH:
+            outline.pop("required", None)
+    return outline
