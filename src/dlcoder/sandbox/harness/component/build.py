@@ -8,7 +8,7 @@ import inspect
 import re
 import types
 import typing
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 import torch
 from torch import nn
@@ -82,7 +82,7 @@ class Builder:
             return self.contract.get("reduction")
         return None
 
-    def value(self, value: Any, parameter: Optional[inspect.Parameter] = None) -> Any:
+    def value(self, value: Any, parameter: inspect.Parameter | None = None) -> Any:
         """A contract's JSON value as the object it stands for."""
         if isinstance(value, dict) and set(value) == {"expr"}:
             return eval(str(value["expr"]), {"torch": torch, "nn": nn, **vars(self.module)})
@@ -189,6 +189,8 @@ _GUESSES: tuple[tuple[str, Any], ...] = (
     (r"lr|learning_rate|base_lr|max_lr", 0.1),
     (r"decay", 0.9),
     (r"ignore_index", 255),
+    (r"device", "cpu"),
+    (r"generator|rng", torch.Generator),
     (r"model|module|net|network|backbone|encoder|student|teacher", _tiny_model),
 )
 

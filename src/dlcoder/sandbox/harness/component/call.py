@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from typing import Any, Optional
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .contract import is_prediction, is_target
 from .trace import tensors
 
 
-def signature_of(component: Any, method: str = "forward") -> Optional[inspect.Signature]:
+def signature_of(component: Any, method: str = "forward") -> inspect.Signature | None:
     """The signature of what is called: `forward`, `__call__` or the function; None where there is none."""
     function = component
-    if isinstance(component, nn.Module):
-        function = component.forward
-    elif not inspect.isfunction(component) and hasattr(component, method):
+    if not inspect.isroutine(component) and hasattr(component, method):
         function = getattr(component, method)
+    elif not inspect.isroutine(component):
+        function = component.__call__
     try:
         return inspect.signature(function)
     except (TypeError, ValueError):
@@ -31,7 +31,7 @@ def needed(
 ) -> list[inspect.Parameter]:
     """The parameters that a call must be given: required ones, the truth, and those that the contract names."""
     signature = signature_of(component, method)
-    if signature is None:
+    if signature is None or not signature.parameters:
         return [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in ("pred", "target")]
     found = []
     for parameter in signature.parameters.values():
@@ -47,7 +47,7 @@ def needed(
     return found
 
 
-def scalar(result: Any) -> Optional[Tensor]:
+def scalar(result: Any) -> Tensor | None:
     """The number that a loss returned: the tensor itself, or the first of a tuple, or `loss` of a dict or record."""
     if isinstance(result, Tensor):
         return result

@@ -104,7 +104,83 @@ MODEL = (
     Entry("M15b", "cuda", "It gives the same output on the GPU.", "a tensor made on the CPU", 2),
 )
 
-CHECKS: dict[str, tuple[Entry, ...]] = {"loss": LOSS, "model": MODEL}
+DATASET = (
+    _LOADS,
+    _INTERFACE,
+    Entry("D1", "items", "Items are finite, alike and as stated.", "255 instead of 1.0; length off by one", 0.01),
+    Entry("D1b", "alignment", "Every sample is there once, with its label.", "labels[index - 1]", 0.01),
+    Entry("D14", "pure", "Taking an item changes no stored data.", "image.div_(255) on the cache", 0.01),
+    Entry("D2", "geometry", "Image and mask move together.", "only the image is flipped", 0.05),
+    Entry("D3", "mask-values", "No label is invented.", "bilinear resize of the mask", 0.02),
+    Entry("D9", "eval-fixed", "Evaluation items do not vary.", "augmentation in validation", 0.02),
+    Entry("D8", "splits-disjoint", "No sample is in two splits.", "overlapping slices", 0.02),
+    Entry("D10", "batches", "Items form batches, the last of one included.", "items of unequal shape", 0.02),
+    Entry("D11", "covers", "Evaluation sees every sample.", "drop_last=True", 0.05),
+    Entry("D12", "picklable", "A spawned worker can receive it.", "a lambda or an open file", 0.01),
+    Entry("D6", "ranks", "The ranks share the data out.", "every rank takes all", 0.01),
+    Entry("D7", "epochs", "Every epoch has its own order, on all ranks.", "epoch missing from the seed", 0.01),
+    Entry("D4", "worker-randomness", "Workers and epochs draw differently.", "default_rng(0) in __init__", 0.3),
+    Entry("D5", "sharded", "Workers and ranks share a stream out.", "no get_worker_info", 0.2),
+)
+
+METRIC = (
+    _LOADS,
+    _INTERFACE,
+    Entry("K1", "output", "The value is a number in its range.", "a ratio above 1"),
+    Entry("K12", "inputs-untouched", "The inputs are not written to.", "target[mask] = 0"),
+    Entry("K5", "perfect", "A perfect prediction scores best.", "argmin; threshold turned"),
+    Entry("K2", "accumulation", "Batches give what the whole gives.", "mean of batch means"),
+    Entry("K3", "order-invariance", "The order of batches does not matter.", "state overwritten"),
+    Entry("K4", "reset", "reset() forgets everything.", "one counter not reset"),
+    Entry("K6", "compute-repeatable", "compute() only reads.", "compute() resets or divides in place"),
+    Entry("K16", "batch-of-one", "Single samples work.", "squeeze()"),
+    Entry("K8", "ignored-elements", "Ignored elements do not count.", "ignore_index not applied"),
+    Entry("K11", "no-graph", "No graph is kept.", "losses.append(loss)"),
+    Entry("K7", "empty", "Nothing seen is no crash.", "0 / 0"),
+    Entry("K9", "merge", "Merged parts equal the union.", "mean of ratios"),
+    Entry("K10", "ranks", "Ranks together equal the union.", "all_reduce of a ratio", 0.02),
+    Entry("K13", "device", "Counters move with the module.", "a counter that is no buffer"),
+)
+
+OPTIMIZER = (
+    _LOADS,
+    _INTERFACE,
+    Entry("O1", "descends", "It lowers a quadratic.", "a sign error", 0.02),
+    Entry(
+        "O2",
+        "moves-what-it-should",
+        "Only parameters with a gradient and a rate move.",
+        "lr of the first group for all",
+    ),
+    Entry("O7", "weight-decay", "Decay shrinks, decoupled if named so.", "decay added to the gradient in AdamW"),
+    Entry("O11", "reference", "It steps as torch's own of that name.", "no bias correction", 0.02),
+    Entry("O3", "resume", "Saving and loading continues bit for bit.", "state kept outside self.state", 0.02),
+    Entry("O4", "closure", "step(closure) evaluates and returns the loss.", "closure under no_grad"),
+    Entry("O9", "state-clean", "State and parameters hold no graph.", "step without no_grad"),
+    Entry(
+        "O8", "parameters-count", "Every number in the constructor has an effect.", "a beta that is never used", 0.05
+    ),
+    Entry(
+        "T7", "schedule", "Rates are finite, rise to the peak, never above it.", "warm-up off by one; two steps at once"
+    ),
+    Entry("T7b", "schedule-end", "The schedule ends at its minimum and stays there.", "cosine rises again"),
+    Entry("T7c", "schedule-resume", "A restored schedule continues.", "a counter outside state_dict"),
+    Entry("T7d", "schedule-groups", "Groups keep the ratio of their rates.", "one rate for all groups"),
+    Entry("T8", "groups-complete", "Every trainable parameter is in exactly one group.", "biases forgotten"),
+    Entry("T8b", "groups-decay", "Norms and biases do not decay.", "decay on norms"),
+    Entry("T9", "ema-follows", "The average follows its formula.", "decay and 1 - decay exchanged"),
+    Entry("T9b", "ema-buffers", "Buffers follow, integer ones are copied.", "buffers forgotten"),
+    Entry("T9c", "ema-apart", "The average is a copy without a graph.", "the model itself is averaged"),
+    Entry("T9d", "ema-resume", "Saving and loading continues the average.", "the counter is not saved"),
+)
+
+CHECKS: dict[str, tuple[Entry, ...]] = {
+    "loss": LOSS,
+    "model": MODEL,
+    "dataset": DATASET,
+    "metric": METRIC,
+    "optimizer": OPTIMIZER,
+}
 
 CONTRACT = {
     "target": "name of the class or function to check",

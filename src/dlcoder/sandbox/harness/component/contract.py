@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any
 
 # Sizes that differ from each other, so that two swapped dimensions show.
 DEFAULT_SIZES = {"B": 4, "N": 8, "C": 5, "H": 12, "W": 10, "T": 9, "L": 9, "S": 9, "D": 16, "E": 16, "K": 3, "V": 40}
@@ -29,8 +29,8 @@ class Spec:
     shape: tuple[Any, ...]
     role: str
     dtype: str = ""
-    low: Optional[float] = None
-    high: Optional[float] = None
+    low: float | None = None
+    high: float | None = None
     choices: tuple[float, ...] = ()
 
 
@@ -71,7 +71,7 @@ class Contract:
         return {str(key).upper() for key in (self.get("sizes") or {})}
 
     @property
-    def ignore_index(self) -> Optional[int]:
+    def ignore_index(self) -> int | None:
         """The ignored label as the caller states it, at the top or with an input."""
         if self.get("ignore_index") is not None:
             return int(self.raw["ignore_index"])
@@ -80,7 +80,7 @@ class Contract:
                 return int(value["ignore_index"])
         return None
 
-    def size(self, entry: Any, sizes: Optional[dict[str, int]] = None) -> int:
+    def size(self, entry: Any, sizes: dict[str, int] | None = None) -> int:
         """The number that a shape's entry (5, "H", "H//4") stands for."""
         table = sizes or self.sizes
         if isinstance(entry, int):
@@ -95,11 +95,11 @@ class Contract:
             raise ValueError(f"A shape may hold numbers, symbols and arithmetic, not {text!r}.")
         return int(eval(text.upper(), {"__builtins__": {}}, dict(table)))
 
-    def shape(self, shape: Sequence[Any], sizes: Optional[dict[str, int]] = None) -> tuple[int, ...]:
+    def shape(self, shape: Sequence[Any], sizes: dict[str, int] | None = None) -> tuple[int, ...]:
         """A shape in numbers."""
         return tuple(self.size(entry, sizes) for entry in shape)
 
-    def specs(self) -> Optional[list[Spec]]:
+    def specs(self) -> list[Spec] | None:
         """The inputs as the caller states them; None if he does not."""
         given = self.get("inputs")
         if not given:
@@ -122,7 +122,7 @@ def read_spec(name: str, value: Any) -> Spec:
     return Spec(name, tuple(shape), role, dtype, _bound(low), _bound(high), choices)
 
 
-def _bound(value: Any) -> Optional[float]:
+def _bound(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import torch
 from torch import Tensor
@@ -107,7 +107,7 @@ def total(value: Tensor) -> float:
         return float(_item(_sum(wide(value))))
 
 
-def gradients(output: Tensor, inputs: Sequence[Tensor]) -> list[Optional[Tensor]]:
+def gradients(output: Tensor, inputs: Sequence[Tensor]) -> list[Tensor | None]:
     """Gradients of a scalar, None where the graph does not lead to an input."""
     return list(_grad(output, list(inputs), allow_unused=True))
 

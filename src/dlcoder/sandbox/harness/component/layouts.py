@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Optional
+from typing import Any
 
 from .contract import Spec, is_embedding, is_prediction, is_target, is_weight
 from .source import Source
@@ -51,13 +51,18 @@ LAYOUTS = (
     Layout("pair", (("N", "D"), "real"), (("N", "D"), "pair"), r"info_?nce|nt_?xent|simclr|clip|barlow|vicreg|byol|simsiam|contrast|cosine", r"normalize|\.t\(\)|\.T\b"),
     Layout("signs", (("B",), "real"), (("B",), "signs"), r"hinge|margin|rank", r"target \*|\* target|y \*"),
 )  # fmt: skip
+HARD = (
+    Layout("pixels-hard", (("B", "H", "W"), "labels"), (("B", "H", "W"), "labels"), r"iou|dice|seg|jaccard|confus", r"bincount|num_classes"),
+    Layout("classes-hard", (("B",), "labels"), (("B",), "labels"), r"accura|f1|precis|recall|kappa|confus", r"bincount|num_classes|=="),
+)  # fmt: skip
+"""Predictions that are labels already, which only metrics take."""
 FAMILIES = {layout.name: layout for layout in LAYOUTS}
 INDEXED = ("classes", "pixels", "tokens", "pixels1", "voxels")
 BINARY = ("multilabel", "binary", "binary-map", "binary-squeezed", "onehot", "binary-probs")
 PER_SAMPLE = (*INDEXED, *BINARY, "regression", "images", "distill", "signs")
 
 
-def family_of(pred: Optional[Spec], target: Optional[Spec]) -> str:
+def family_of(pred: Spec | None, target: Spec | None) -> str:
     """The family that two given inputs belong to; empty if none."""
     if pred is None or target is None:
         return ""
@@ -92,13 +97,16 @@ class Guess:
     score: float
 
 
-def guesses(parameters: list[inspect.Parameter], name: str, source: Source) -> list[Guess]:
+def guesses(
+    parameters: list[inspect.Parameter], name: str, source: Source, layouts: tuple[Layout, ...] = LAYOUTS
+) -> list[Guess]:
     """Candidates for the inputs of a call, the likeliest first.
 
     Args:
         parameters: What the call takes and must be given.
         name: The name of the class or function.
         source: Its text.
+        layouts: What to try.
     """
     names = [p.name for p in parameters]
     special = _special(names)
@@ -115,7 +123,7 @@ def guesses(parameters: list[inspect.Parameter], name: str, source: Source) -> l
     return found
 
 
-def _special(names: list[str]) -> Optional[Guess]:
+def _special(names: list[str]) -> Guess | None:
     """Families that parameter names alone betray."""
     joined = " ".join(names).lower()
     real = ("N", "D")
@@ -196,7 +204,7 @@ def _documented(parameters: list[inspect.Parameter], source: Source) -> dict[str
     return found
 
 
-def _shape_in(text: str) -> Optional[tuple[str, ...]]:
+def _shape_in(text: str) -> tuple[str, ...] | None:
     for match in _SHAPE.finditer(text):
         parts = [p.strip() for p in re.split(r"[,x]", match.group(0).strip("()[] ")) if p.strip()]
         if all(re.fullmatch(r"[A-Z]\w?|\d+|[bchwntdk]", part) for part in parts):
@@ -204,7 +212,7 @@ def _shape_in(text: str) -> Optional[tuple[str, ...]]:
     return None
 
 
-def _from_documents(names: list[str], documented: dict[str, Any], name: str, source: Source) -> Optional[Guess]:
+def _from_documents(names: list[str], documented: dict[str, Any], name: str, source: Source) -> Guess | None:
     """The inputs as the documentation states them, if it states prediction and truth."""
     if names[0] not in documented or names[1] not in documented:
         return None

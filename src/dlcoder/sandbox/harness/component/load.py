@@ -9,7 +9,7 @@ import linecache
 import sys
 import types
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from .core import Broken
 from .source import Source
@@ -60,7 +60,7 @@ def _load_error(error: BaseException, source: Source) -> Broken:
     return Broken(message, "the code imports", f"Raised at {where}.", fix)
 
 
-def find(module: types.ModuleType, source: Source, name: Optional[str], suits: Callable[[Any], float]) -> Any:
+def find(module: types.ModuleType, source: Source, name: str | None, suits: Callable[[Any], float]) -> Any:
     """The class or function to check: the named one, else the public one of this module that suits best.
 
     Args:

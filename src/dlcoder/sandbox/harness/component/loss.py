@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,8 @@ class LossCase(Subject):
         extras: Names of further inputs.
     """
 
+    method = "forward"
+
     def __init__(self, builder: Builder, contract: Contract, source: Source) -> None:
         self.builder = builder
         self.contract = contract
@@ -62,12 +64,15 @@ class LossCase(Subject):
         module = self.fresh()
         stated = self.contract.specs()
         named = tuple(spec.name for spec in stated or ())
-        parameters = needed(module, named=named)
+        parameters = needed(module, self.method, named)
         if stated:
             self._use(Guess("", tuple(self._match(stated, parameters)), 0))
             self._try()
             return
-        self._search(guesses(parameters, self.builder.target.__name__, self.source))
+        self._search(self._candidates(parameters))
+
+    def _candidates(self, parameters: list[inspect.Parameter]) -> list[Guess]:
+        return guesses(parameters, self.builder.target.__name__, self.source)
 
     def _match(self, stated: list[Spec], parameters: list[inspect.Parameter]) -> list[Spec]:
         """The stated inputs under the parameters' own names: by name, else by position."""
@@ -109,8 +114,8 @@ class LossCase(Subject):
 
     def _search(self, candidates: list[Guess]) -> None:
         """Take the likeliest candidate that runs; one with a finite, connected value before one without."""
-        ran: Optional[Guess] = None
-        first: Optional[Broken] = None
+        ran: Guess | None = None
+        first: Broken | None = None
         for guess in candidates:
             self._use(guess)
             try:
@@ -149,7 +154,7 @@ class LossCase(Subject):
         """The input of that name."""
         return next(spec for spec in self.specs if spec.name == name)
 
-    def inputs(self, seed: int = 1, sizes: Optional[dict[str, int]] = None, **changed: int) -> Inputs:
+    def inputs(self, seed: int = 1, sizes: dict[str, int] | None = None, **changed: int) -> Inputs:
         """Draw inputs; `changed` sets sizes by symbol, as in `inputs(B=1)`."""
         table = {**self.contract.sizes, **(sizes or {}), **changed}
         generator = torch.Generator().manual_seed(seed)
@@ -201,7 +206,7 @@ class LossCase(Subject):
         """The loss as a float."""
         return judge.number(self.loss(inputs, module))
 
-    def value_and_grad(self, inputs: Inputs, module: Any = None) -> tuple[float, Optional[Tensor]]:
+    def value_and_grad(self, inputs: Inputs, module: Any = None) -> tuple[float, Tensor | None]:
         """The loss and its gradient with respect to the prediction (None where no graph leads there)."""
         leaf = inputs[self.pred].detach().clone().requires_grad_()
         value = self.loss({**inputs, self.pred: leaf * 1}, module)
@@ -240,7 +245,7 @@ class LossCase(Subject):
     # What the loss says about itself.
 
     @property
-    def ignore_index(self) -> Optional[int]:
+    def ignore_index(self) -> int | None:
         """The ignored label: the contract's, the constructor's, or the attribute's."""
         if self.family not in INDEXED:
             return None
@@ -272,7 +277,7 @@ class LossCase(Subject):
                 return str(getattr(value, "value", value)).lower()
         return ""
 
-    def ignoring(self, inputs: Inputs, where: Tensor, ignore: Optional[int] = None) -> Inputs:
+    def ignoring(self, inputs: Inputs, where: Tensor, ignore: int | None = None) -> Inputs:
         """The inputs with the truth ignored where the mask says so."""
         label = self.ignore_index if ignore is None else ignore
         assert label is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import re
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import torch
 from torch import Tensor, nn
@@ -352,7 +352,7 @@ def _gap(analytic: float, numeric: float) -> float:
     return abs(analytic - numeric) / max(abs(analytic), abs(numeric), 1e-6)
 
 
-def _slopes(case: LossCase) -> Optional[list[tuple[float, float]]]:
+def _slopes(case: LossCase) -> list[tuple[float, float]] | None:
     """Directional derivatives, by autograd and by differences; None if the loss refuses float64."""
     pairs = []
     for seed in (1, 2, 3):
@@ -385,7 +385,7 @@ def _difference(case: LossCase, inputs: Inputs, direction: Tensor, eps: float) -
     return (ends[0] - ends[1]) / (2 * eps)
 
 
-def _cut(case: LossCase) -> Optional[tuple[str, str]]:
+def _cut(case: LossCase) -> tuple[str, str] | None:
     """Whether undoing detach() or no_grad mends the gradient, and on which line it stands."""
     if case.contract.get("stop_gradient"):
         return "deliberate", "the contract's word"
@@ -435,7 +435,7 @@ def _half_inputs(case: LossCase) -> list[tuple[str, Inputs]]:
     return found
 
 
-def _half_error(case: LossCase, inputs: Inputs, dtype: torch.dtype, label: str) -> Optional[float]:
+def _half_error(case: LossCase, inputs: Inputs, dtype: torch.dtype, label: str) -> float | None:
     low = {name: value.to(dtype) if value.is_floating_point() else value for name, value in inputs.items()}
     wide = {name: value.float() if value.is_floating_point() else value for name, value in low.items()}
     module = case.fresh()
@@ -532,7 +532,7 @@ def _mixed_devices(error: BaseException) -> bool:
     return "meta" in text and "cpu" in text and "device" in text
 
 
-def mixed_device_fault(line: Optional[str], error: BaseException) -> Broken:
+def mixed_device_fault(line: str | None, error: BaseException) -> Broken:
     """The fault that a tensor which stays on the CPU is."""
     return Broken(
         str(error),

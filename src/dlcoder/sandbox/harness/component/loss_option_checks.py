@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -120,7 +120,7 @@ def _additive(case: LossCase) -> bool:
     )
 
 
-def _shares(case: LossCase, inputs: Inputs, module: Any) -> Optional[list[float]]:
+def _shares(case: LossCase, inputs: Inputs, module: Any) -> list[float] | None:
     """Total absolute gradient at the elements of each class, at uniform logits."""
     flat = {**inputs, case.pred: torch.zeros_like(inputs[case.pred])}
     gradient = case.value_and_grad(flat, module)[1]
@@ -220,7 +220,7 @@ def _excused(case: LossCase, name: str) -> bool:
     return bool(re.search(rf"{re.escape(name.lower())}[^\n]*(deprecat|unused|no longer|ignored)", docs))
 
 
-def _matters(case: LossCase, name: str, default: float) -> Optional[bool]:
+def _matters(case: LossCase, name: str, default: float) -> bool | None:
     """Whether another value of a parameter changes anything; None if no other value is accepted."""
     trials = [default + 0.5, default * 2 if default else 0.25, 0.9, 0.1, 10.0]
     if re.fullmatch(_TINY, name):
@@ -241,7 +241,7 @@ def _matters(case: LossCase, name: str, default: float) -> Optional[bool]:
     return False if accepted else None
 
 
-def _differ(a: Optional[Tensor], b: Optional[Tensor]) -> bool:
+def _differ(a: Tensor | None, b: Tensor | None) -> bool:
     if a is None or b is None:
         return (a is None) != (b is None)
     return judge.distance(a, b) > 1e-9 + 1e-6 * judge.max_abs(a)
@@ -283,7 +283,7 @@ def initial_value(case: LossCase) -> Measured:
     raise Broken(f"{got:.6g}", f"{expected:.6g}", "Uniform logits do not cost what theory says.", f"Check {line}.")
 
 
-def _evaluate(text: str, case: LossCase) -> Optional[float]:
+def _evaluate(text: str, case: LossCase) -> float | None:
     import math
 
     text = re.sub(r"\bln\s*\(?\s*(\w+)\s*\)?", r"log(\1)", text)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Optional
 
 import torch
 from torch import Tensor
 
 from . import judge
 from .core import Broken, Measured, Skip
+from .descend import adam
 from .layouts import BINARY, INDEXED
 from .loss import Inputs, LossCase
 from .loss_checks import check
@@ -40,7 +40,7 @@ def perfect_is_lowest(case: LossCase) -> Measured:
     lowest = min(wrong, key=lambda shift: wrong[shift])
     if not best < wrong[lowest] or not best < chance:
         raise _not_lowest(case, best, chance, lowest, wrong[lowest])
-    _reaches_floor(case, inputs, best, chance)
+    _reaches_floor(case)
     return Measured(
         f"{best:.4g} at the truth, {chance:.4g} at chance, {wrong[lowest]:.4g} when wrong", "lowest, near 0"
     )
@@ -70,10 +70,19 @@ def _not_lowest(case: LossCase, best: float, chance: float, shift: int, wrong: f
     )
 
 
-def _reaches_floor(case: LossCase, inputs: Inputs, best: float, chance: float) -> None:
-    """A loss that keeps falling with confidence must end near nothing; else it is squashed twice."""
-    if case.spec(case.pred).role != "logits":
+def _reaches_floor(case: LossCase) -> None:
+    """A loss that keeps falling with confidence must end near nothing; else it is squashed twice.
+
+    Every sample has one class throughout, as terms that compare neighbors have their floor there.
+    """
+    if case.spec(case.pred).role != "logits" or case.family == "onehot":
         return
+    inputs = case.inputs()
+    target = inputs[case.target]
+    if case.family in INDEXED and target.dim() > 1:
+        labels = (torch.arange(len(target)) % case.classes).view(-1, *[1] * (target.dim() - 1))
+        inputs = {**inputs, case.target: labels.expand_as(target).to(target.dtype).clone()}
+    best, chance = case.value(case.perfect(inputs)), case.value(_uniform(case, inputs))
     certain = case.value(case.perfect(inputs, strength=20))
     mild = case.value(case.perfect(inputs, strength=3))
     floor = float(case.contract.get("minimum", 0.0))
@@ -315,7 +324,7 @@ def one_class(case: LossCase) -> Measured:
     return Measured(" and ".join(shown), "finite value and gradient")
 
 
-def _must_be_finite(case: LossCase, inputs: Inputs, value: float, gradient: Optional[Tensor], when: str) -> None:
+def _must_be_finite(case: LossCase, inputs: Inputs, value: float, gradient: Tensor | None, when: str) -> None:
     if not math.isfinite(value):
         where = nonfinite_line(case.source, lambda: case.raw(inputs, case.fresh())) or case.source.point(
             r"/ |log|sqrt|exp"
@@ -468,12 +477,8 @@ def learns_target(case: LossCase) -> Measured:
     inputs = case.inputs(B=2)
     start = inputs[case.pred].detach()
     logits = (0.1 * start).requires_grad_()
-    optimizer = torch.optim.Adam([logits], lr=0.3)
     module = case.fresh()
-    for _ in range(50):
-        gradient = judge.gradients(case.loss({**inputs, case.pred: logits * 1}, module), [logits])[0]
-        logits.grad = gradient
-        optimizer.step()
+    adam(lambda: case.loss({**inputs, case.pred: logits * 1}, module), [logits], rate=0.3, steps=50)
     right = _share_right(case, logits.detach(), inputs)
     if right >= 0.9:
         return Measured(f"{right:.0%} of the elements right", ">= 90% after 50 steps")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class ModelCase(Subject):
         self.contract = contract
         self.source = source
         self.specs: list[Spec] = []
-        self._eval: Optional[nn.Module] = None
+        self._eval: nn.Module | None = None
 
     def prepare(self) -> None:
         """Settle what the model takes.
@@ -62,7 +62,7 @@ class ModelCase(Subject):
         self._search(model, [p.name for p in parameters] or ["x"])
 
     def _search(self, model: nn.Module, names: list[str]) -> None:
-        first: Optional[Broken] = None
+        first: Broken | None = None
         for spec in candidates(model, names[0], self.contract):
             self.specs = [spec, *(_companion(name, spec, model) for name in names[1:])]
             broken = self._works(model)
@@ -73,7 +73,7 @@ class ModelCase(Subject):
             first = first or broken
         raise first or Broken("no inputs", "an input", "No input could be guessed.", "State contract.inputs.")
 
-    def _works(self, model: nn.Module) -> Optional[Broken]:
+    def _works(self, model: nn.Module) -> Broken | None:
         """None if the model accepts the inputs in eval mode, else why it does not."""
         try:
             with torch.no_grad():
@@ -184,7 +184,7 @@ def candidates(model: nn.Module, name: str, contract: Contract) -> list[Spec]:
     return unique[:24]
 
 
-def _from_layer(module: nn.Module, contract: Contract) -> list[tuple[tuple[Any, ...], str, Optional[float]]]:
+def _from_layer(module: nn.Module, contract: Contract) -> list[tuple[tuple[Any, ...], str, float | None]]:
     if isinstance(module, nn.Conv2d):
         channels = module.in_channels
         if "H" in contract.given_sizes():

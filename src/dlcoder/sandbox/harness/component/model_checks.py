@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Optional
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -252,7 +252,7 @@ def sizes(case: ModelCase) -> Measured:
     return Measured(f"{base}, {square}, {wide}", "shapes follow the input")
 
 
-def _shape_at(case: ModelCase, height: int, width: int) -> Optional[tuple[int, ...]]:
+def _shape_at(case: ModelCase, height: int, width: int) -> tuple[int, ...] | None:
     batch, channels = case.contract.shape(case.main.shape)[:2]
     image = torch.randn(batch, channels, height, width, generator=torch.Generator().manual_seed(2))
     try:
@@ -333,7 +333,7 @@ def padding(case: ModelCase) -> Measured:
     )
 
 
-def _mask_input(case: ModelCase) -> tuple[Optional[str], str]:
+def _mask_input(case: ModelCase) -> tuple[str | None, str]:
     for spec in case.specs:
         if spec.role in ("pad_true", "keep_one"):
             return spec.name, spec.role

@@ -7,7 +7,7 @@ import io
 import math
 import time
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from . import judge
 from .core import Broken, Measured, Skip, reseed
+from .descend import adam
 from .loss_checks import _mixed_devices, mixed_device_fault
 from .model import ModelCase
 from .model_checks import check
@@ -70,8 +71,8 @@ def gradients(case: ModelCase) -> Measured:
     if not trainable:
         raise Skip("it has no trainable parameter")
     live: set[str] = set()
+    missing = set(trainable)
     for step in range(3):
-        model.zero_grad()
         reseed(step)
         loss = _any_loss(case.graph_outputs(model, inputs))
         if not loss.requires_grad:
@@ -83,17 +84,18 @@ def gradients(case: ModelCase) -> Measured:
             if gradient is not None and not judge.finite(gradient):
                 where = case.source.point(r"sqrt|norm|log|/|\*\*|softmax")
                 raise Broken(f"{name}: nan or inf", "finite", "A gradient is not finite.", f"Guard {where}.")
-            parameter.grad = gradient
+            missing.discard(name) if gradient is not None else None
             if gradient is not None and judge.max_abs(gradient) > 0:
                 live.add(name)
-        torch.optim.SGD(trainable.values(), lr=0.05).step()
+                with torch.no_grad():
+                    parameter.sub_(0.05 * gradient)
         if len(live) == len(trainable):
             return Measured(f"{len(live)} of {len(trainable)} parameters", "every one")
     allowed = set(case.contract.get("unused_parameters") or ())
     dead = [name for name in trainable if name not in live and not any(name.startswith(a) for a in allowed)]
     if not dead:
         return Measured(f"{len(live)} of {len(trainable)} parameters", "every one but those stated as unused")
-    raise _dead(case, dead, {name for name in dead if trainable[name].grad is None})
+    raise _dead(case, dead, missing)
 
 
 def _dead(case: ModelCase, dead: list[str], missing: set[str]) -> Broken:
@@ -263,7 +265,7 @@ def train_batch_of_one(case: ModelCase) -> Measured:
     return Measured("finite", "finite, or refused by BatchNorm")
 
 
-def _class_output(case: ModelCase, model: nn.Module) -> Optional[Tensor]:
+def _class_output(case: ModelCase, model: nn.Module) -> Tensor | None:
     value = case.graph_outputs(model, case.inputs(B=8))[0]
     return value if value.dim() == 2 and 2 <= value.shape[1] <= 1000 and value.shape[0] == 8 else None
 
@@ -336,7 +338,7 @@ def parameters_count(case: ModelCase) -> Measured:
     return Measured(", ".join(tried), "each changes something")
 
 
-def _matters(case: ModelCase, name: str, default: Any) -> Optional[bool]:
+def _matters(case: ModelCase, name: str, default: Any) -> bool | None:
     if isinstance(default, int):
         trials: list[Any] = [default + 1, default * 2, max(default // 2, 1)]
     else:
@@ -466,16 +468,13 @@ def _no_dropout(model: nn.Module) -> None:
 def _train(case: ModelCase, labels: Tensor, rate: float) -> list[float]:
     model = case.fresh().train()
     _no_dropout(model)
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate)
     inputs = case.inputs(B=8)
-    losses = []
-    for _ in range(45):
-        loss = F.cross_entropy(case.graph_outputs(model, inputs)[0].float(), labels)
-        losses.append(judge.number(loss))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return losses
+    parameters = [p for p in model.parameters() if p.requires_grad]
+
+    def loss() -> Tensor:
+        return F.cross_entropy(case.graph_outputs(model, inputs)[0].float(), labels)
+
+    return adam(loss, parameters, rate, steps=45)
 
 
 @check("compile")

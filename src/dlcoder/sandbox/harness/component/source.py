@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
-from typing import Any, Optional
+from typing import Any
 
 
 def clip(text: str, limit: int) -> str:
@@ -69,7 +69,7 @@ class Source:
         prefix = "" if self.file.startswith("<") or len(self.files) == 1 else ""
         return f"{prefix}line {number} (`{clip(text, 100)}`)"
 
-    def first(self, *patterns: str) -> Optional[int]:
+    def first(self, *patterns: str) -> int | None:
         """The number of the first code line that matches a pattern, patterns tried in order, the focus before the rest."""
         for pattern in patterns:
             expression = re.compile(pattern)
@@ -103,7 +103,7 @@ class Source:
             self._docs.update(n for n, line in enumerate(self.lines, 1) if line.lstrip().startswith("#"))
         return self._docs
 
-    def raised_at(self, error: BaseException) -> Optional[str]:
+    def raised_at(self, error: BaseException) -> str | None:
         """The user's innermost line in a traceback, quoted; None if the user's code took no part."""
         frames = [entry for entry in traceback.extract_tb(error.__traceback__) if entry.filename in self.files]
         if isinstance(error, SyntaxError) and error.filename in self.files:
@@ -121,9 +121,9 @@ class Source:
             text = ""
         return f"{Path(file).name} line {number} (`{clip(text, 100)}`)"
 
-    def running_line(self) -> Optional[int]:
+    def running_line(self) -> int | None:
         """The user's innermost line that is being executed now."""
-        frame: Optional[FrameType] = sys._getframe(1)
+        frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             if frame.f_code.co_filename == self.file:
                 return frame.f_lineno

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import torch
 from torch import Tensor
@@ -34,10 +34,10 @@ class Trace(TorchFunctionMode):
         super().__init__()
         self.source = source
         self.watched = [(tensor, tensor._version) for tensor in watched]
-        self.nonfinite: Optional[int] = None
-        self.detached: Optional[int] = None
-        self.written: Optional[int] = None
-        self.calls: list[tuple[str, Optional[int]]] = []
+        self.nonfinite: int | None = None
+        self.detached: int | None = None
+        self.written: int | None = None
+        self.calls: list[tuple[str, int | None]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the call and look at what went in and what came out."""
@@ -53,7 +53,7 @@ class Trace(TorchFunctionMode):
         self._look(inputs, result, line)
         return result
 
-    def _look(self, inputs: list[Tensor], result: Any, line: Optional[int]) -> None:
+    def _look(self, inputs: list[Tensor], result: Any, line: int | None) -> None:
         outputs = tensors(result)
         with torch._C.DisableTorchFunction():
             for tensor, version in self.watched:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ def class_dim(shape: tuple[int, ...]) -> int:
     return 1 if len(shape) > 1 else 0
 
 
-def make(spec: Spec, contract: Contract, generator: torch.Generator, sizes: Optional[dict[str, int]] = None) -> Tensor:
+def make(spec: Spec, contract: Contract, generator: torch.Generator, sizes: dict[str, int] | None = None) -> Tensor:
     """Draw a tensor for an input."""
     shape = contract.shape(spec.shape, sizes)
     value = _draw(spec, shape, contract, generator, sizes)
@@ -27,7 +27,7 @@ def make(spec: Spec, contract: Contract, generator: torch.Generator, sizes: Opti
 
 
 def _draw(
-    spec: Spec, shape: tuple[int, ...], contract: Contract, generator: torch.Generator, sizes: Optional[dict[str, int]]
+    spec: Spec, shape: tuple[int, ...], contract: Contract, generator: torch.Generator, sizes: dict[str, int] | None
 ) -> Tensor:
     if spec.choices:
         picks = torch.randint(0, len(spec.choices), shape, generator=generator)
@@ -80,7 +80,7 @@ _REAL: dict[str, Any] = {
 
 
 def _integers(
-    spec: Spec, shape: tuple[int, ...], contract: Contract, generator: torch.Generator, sizes: Optional[dict[str, int]]
+    spec: Spec, shape: tuple[int, ...], contract: Contract, generator: torch.Generator, sizes: dict[str, int] | None
 ) -> Tensor:
     if spec.role == "ids":
         return torch.arange(shape[0]) // 2 if len(shape) == 1 else torch.zeros(shape, dtype=torch.int64)

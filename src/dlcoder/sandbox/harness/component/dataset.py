@@ -1,0 +1,307 @@
+"""A dataset under examination: also samplers, transforms, loaders and splits, each brought into a form to look at."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from typing import Any, Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+
+from . import judge, planted
+from .build import Builder
+from .contract import Contract
+from .core import Broken, Skip, Subject, reseed
+from .source import Source
+from .trace import tensors
+
+
+def suits(value: Any) -> float:
+    """How much a definition looks like a part of the data pipeline."""
+    name = value.__name__
+    if inspect.isclass(value):
+        if issubclass(value, (Dataset, Sampler)):
+            return 4.0
+        return 2.0 if {"__getitem__", "__iter__", "__call__"} & set(vars(value)) else 0.0
+    if re.search(r"collate|worker_init|seed", name):
+        return 0.1
+    return 1.5 if re.search(r"split|loader|dataset|transform|augment|get|make|build", name, re.I) else 1.0
+
+
+class _Transformed(Dataset[Any]):
+    """Planted samples under the user's transform."""
+
+    def __init__(self, transform: Callable[..., Any], arity: int, pixels: Tensor, truth: Any) -> None:
+        self.transform, self.arity, self.pixels, self.truth = transform, arity, pixels, truth
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> Any:
+        image = self.pixels[index].clone()
+        if self.arity == 1:
+            return self.transform(image)
+        return self.transform(image, self.truth[index].clone())
+
+
+class DatasetCase(Subject):
+    """What the code makes, and how to look into it.
+
+    Attributes:
+        form: "map", "iterable", "sampler", "transform", "loader" or "split".
+        kind: What was planted: "masks", "labels", "files" or "" (nothing that could be recognised).
+    """
+
+    def __init__(self, builder: Builder, contract: Contract, source: Source) -> None:
+        self.builder = builder
+        self.contract = contract
+        self.source = source
+        self.form = ""
+        self.kind = ""
+        self._planted: dict[str, Any] = {}
+        self._sources: dict[str, Any] = {}
+
+    def prepare(self) -> None:
+        """Settle what to plant and what form the result has.
+
+        Raises:
+            Broken: Nothing that was tried gives an item.
+        """
+        planted.write_files(self.contract.get("files") or {})
+        target = self.builder.target
+        if inspect.isroutine(target) and not self._builds(target):
+            self._as_transform(target)
+            return
+        first: Broken | None = None
+        for plan in self._plans():
+            try:
+                self._adopt(plan)
+                self._first_item()
+                return
+            except Broken as broken:
+                first = first or broken
+            except Exception as error:
+                first = first or self._refused(error)
+        raise first or Broken("nothing", "a dataset", "Nothing was built.", "Name the class in contract.target.")
+
+    def _builds(self, target: Any) -> bool:
+        names = list(inspect.signature(target).parameters)
+        looks = re.search(r"split|loader|dataset|sampler|make|build|get", target.__name__, re.I)
+        return bool(looks) or not names or bool(self.contract.get("init"))
+
+    def _refused(self, error: Exception) -> Broken:
+        where = self.source.raised_at(error) or "the call"
+        fix = f"Correct {where}, or give contract.init (and contract.files) for data that it can read."
+        return Broken(
+            f"{type(error).__name__}: {error}", "an item", f"Building it or taking item 0 raised at {where}.", fix
+        )
+
+    # What to plant.
+
+    def _plans(self) -> Iterator[dict[str, Any]]:
+        """Arguments to try: the contract's, with planted data for those that ask for it."""
+        given = set(self.contract.get("init") or {})
+        required = [
+            n
+            for n, p in self.builder.parameters.items()
+            if n not in given and (p.default is p.empty or planted.MASKS.search(n)) and p.kind not in (2, 4)
+        ]
+        has_masks = any(planted.MASKS.search(name) for name in required)
+        for style in ("tensor", "bytes", "numpy", "list"):
+            for layout in planted.LAYOUTS:
+                plan = {name: self._plant(name, style, layout, has_masks) for name in required}
+                found = {name: value for name, value in plan.items() if value is not None}
+                yield found
+                if not any(isinstance(value, str) for value in found.values()):
+                    break
+            if not any(isinstance(value, (Tensor, list)) or hasattr(value, "dtype") for value in found.values()):
+                return
+
+    def _plant(self, name: str, style: str, layout: str, has_masks: bool) -> Any:
+        if re.search(r"paths|files|filenames", name):
+            return None
+        if planted.FOLDER.search(name):
+            return planted.folder(layout)
+        if planted.MASKS.search(name):
+            return _styled(planted.masks(), style)
+        if re.fullmatch(r"dataset|data_source|base|source|ds", name):
+            pixels = planted.plain_images()
+            return list(zip(pixels, planted.labels())) if name != "data_source" else list(range(planted.COUNT))
+        if planted.IMAGES.search(name):
+            pixels = planted.masked_images() if has_masks else planted.plain_images()
+            return _styled(planted.bytes_of(pixels) if style in ("bytes", "numpy") else pixels, style)
+        if planted.LABELS.search(name):
+            return planted.labels() if style == "list" else _styled(torch.tensor(planted.labels()), style)
+        if planted.LENGTH.search(name):
+            return planted.COUNT
+        if re.fullmatch(r"num_replicas|world_size", name):
+            return 1
+        if re.fullmatch(r"rank|epoch|seed|index", name):
+            return 0
+        if re.fullmatch(r"batch_size", name):
+            return 4
+        return {"split": "train", "mode": "train", "subset": "train", "train": True, "augment": True}.get(name)
+
+    def _adopt(self, plan: dict[str, Any]) -> None:
+        self.contract.raw["init"] = {**(self.contract.get("init") or {})}
+        self.builder.arguments = {}
+        saved = self.contract.raw.get("init")
+        self.contract.raw["init"] = {**(saved or {}), **plan}
+        try:
+            self.builder.prepare()
+        finally:
+            self.contract.raw["init"] = saved
+        self._planted = plan
+        self._sources = {n: v.clone() for n, v in plan.items() if isinstance(v, Tensor)}
+        names = " ".join(plan)
+        self.kind = "masks" if any(planted.MASKS.search(n) for n in plan) else ""
+        if not self.kind and any(planted.LABELS.search(n) for n in plan):
+            self.kind = "labels"
+        elif not self.kind and plan.get("dataset") is not None:
+            self.kind = "labels"
+        if any(isinstance(v, str) and "planted-" in v for v in plan.values()):
+            self.kind = "files"
+        made = self.make()
+        self.form = _form(made)
+        if not self.form and callable(made):
+            self._as_transform(made)
+        if not self.form:
+            fix = "Name the class or function in contract.target."
+            raise Broken(
+                type(made).__name__, "a dataset, loader, sampler, transform or split", "Not a data object.", fix
+            )
+        if names:
+            self.contract.assume(f"planted {', '.join(plan)}")
+
+    def _as_transform(self, transform: Callable[..., Any]) -> None:
+        function = transform if inspect.isroutine(transform) else type(transform).__call__
+        parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+        drawn = [p.name for p in parameters if re.fullmatch(r"generator|rng", p.name) and p.default is p.empty]
+        if drawn:
+            transform = functools.partial(transform, **{name: torch.default_generator for name in drawn})
+        arity = max(1, sum(p.default is p.empty and p.kind in (0, 1) for p in parameters if p.name not in drawn))
+        if arity > 2:
+            raise Broken(f"{arity} arguments", "image, or image and mask", "Not a transform.", "Set contract.target.")
+        self.form = "map"
+        self.kind = "masks" if arity == 2 else ""
+        reverse = arity == 2 and planted.MASKS.search(parameters[0].name)
+        first, second = planted.masked_images(), planted.masks()
+        if reverse:
+            first, second = second, first
+        made = _Transformed(transform, arity, first if arity == 2 else planted.plain_images(), second)
+        self.make = lambda **changes: made  # type: ignore[method-assign]
+        self.contract.assume(f"a transform of {arity} argument(s), applied to planted images")
+        try:
+            made[0]
+        except Exception as error:
+            raise self._refused(error) from error
+
+    def _first_item(self) -> None:
+        made = self.make()
+        if self.form == "map":
+            if len(made) == 0:
+                raise Broken(
+                    "no item", "an item", "The dataset is empty for the data that was planted.", "Give contract.init."
+                )
+            made[0]
+        elif self.form in ("iterable", "sampler", "loader"):
+            next(iter(made))
+
+    # Using it.
+
+    def make(self, **changes: Any) -> Any:
+        """A fresh object, equally seeded; planted tensors are fresh copies."""
+        copies = {n: v.clone() for n, v in self._planted.items() if isinstance(v, Tensor)}
+        return self.builder.build(**{**copies, **changes})
+
+    def need(self, *forms: str) -> None:
+        """Skip unless the object has one of these forms.
+
+        Raises:
+            Skip: It has another.
+        """
+        if self.form not in forms:
+            raise Skip(f"applies to {', '.join(forms)}; this is {self.form}")
+
+    def untouched(self, made: Any) -> list[str]:
+        """Names of planted tensors that were changed in place."""
+        return [
+            name for name, value in vars(made).items() if isinstance(value, Tensor) for source in self._sources.values()
+            if value.shape == source.shape and value.dtype == source.dtype and not judge.identical(value, source)
+            and judge.distance(value, source) > 0
+        ]  # fmt: skip
+
+    def eval_changes(self) -> dict[str, Any]:
+        """Constructor arguments of the evaluation form; empty if there is none."""
+        if self.contract.get("eval_init"):
+            return dict(self.contract.raw["eval_init"])
+        for name, value in _EVAL:
+            if name in self.builder.parameters:
+                return {name: value}
+        return {}
+
+    def is_random(self, made: Any) -> bool:
+        """Whether item 0 differs from one access to the next."""
+        reseed(3)
+        return any(not same(made[0], made[0]) for _ in range(8))
+
+
+_EVAL: tuple[tuple[str, Any], ...] = (
+    ("split", "val"),
+    ("train", False),
+    ("training", False),
+    ("is_train", False),
+    ("mode", "val"),
+    ("augment", False),
+    ("subset", "val"),
+)
+
+
+def _styled(value: Tensor, style: str) -> Any:
+    if style == "numpy":
+        try:
+            return value.numpy()
+        except RuntimeError:
+            return value
+    return list(value) if style == "list" else value
+
+
+def _form(made: Any) -> str:
+    if isinstance(made, DataLoader):
+        return "loader"
+    if isinstance(made, IterableDataset):
+        return "iterable"
+    if isinstance(made, Sampler) or (hasattr(made, "set_epoch") and hasattr(made, "__iter__")):
+        return "sampler"
+    if isinstance(made, (tuple, list)) and len(made) >= 2 and all(hasattr(part, "__len__") for part in made):
+        return "split"
+    if hasattr(made, "__getitem__") and hasattr(made, "__len__"):
+        return "map"
+    return "iterable" if hasattr(made, "__iter__") else ""
+
+
+def leaves(item: Any) -> list[Tensor]:
+    """Every number or tensor of an item, as tensors."""
+    if isinstance(item, dict):
+        item = [item[key] for key in sorted(item, key=str)]
+    if isinstance(item, (list, tuple)):
+        return [leaf for part in item for leaf in leaves(part)]
+    if isinstance(item, Tensor):
+        return [item]
+    if isinstance(item, (bool, int, float)):
+        return [torch.tensor(item)]
+    if hasattr(item, "__array__"):
+        try:
+            return [torch.as_tensor(item.__array__().copy())]
+        except (TypeError, RuntimeError):
+            return []
+    return tensors(item)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two items hold equal values."""
+    first, second = leaves(a), leaves(b)
+    return len(first) == len(second) and all(judge.identical(x, y) for x, y in zip(first, second))

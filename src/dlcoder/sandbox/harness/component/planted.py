@@ -1,0 +1,119 @@
+"""Data whose every sample can be recognised: what a dataset does to it shows."""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+COUNT = 23
+CLASSES = 5
+SIZE = 16
+MASK_VALUES = (0, 4, 14, 18)
+
+
+def labels() -> list[int]:
+    """The label of each sample."""
+    return [index % CLASSES for index in range(COUNT)]
+
+
+def masks() -> Tensor:
+    """Integer masks `(N, H, W)` of a few coarse, asymmetric regions."""
+    generator = torch.Generator().manual_seed(7)
+    coarse = torch.randint(0, len(MASK_VALUES), (COUNT, 4, 4), generator=generator)
+    coarse[:, 0, 0], coarse[:, 0, 1] = 1, 2
+    fine = coarse.repeat_interleave(SIZE // 4, dim=1).repeat_interleave(SIZE // 4, dim=2)
+    return torch.tensor(MASK_VALUES)[fine]
+
+
+def masked_images() -> Tensor:
+    """Images `(N, 3, H, W)` in [0, 1] whose color tells the mask's label."""
+    return (masks().float() / 20 + 0.05).unsqueeze(1).repeat(1, 3, 1, 1)
+
+
+def plain_images() -> Tensor:
+    """Images `(N, 3, H, W)` in [0, 1]: each its own brightness, with a gradient across."""
+    level = (torch.arange(COUNT).float() / COUNT * 0.8 + 0.05).view(-1, 1, 1, 1)
+    ramp = torch.linspace(0, 0.02, SIZE).view(1, 1, 1, SIZE)
+    return (level + ramp).expand(COUNT, 3, SIZE, SIZE).clone()
+
+
+def bytes_of(images: Tensor) -> Tensor:
+    """Images as uint8 `(N, H, W, 3)`."""
+    return (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def png(pixels: Tensor) -> bytes:
+    """A PNG of uint8 pixels `(H, W)` or `(H, W, 3)`."""
+    height, width = pixels.shape[:2]
+    color = 2 if pixels.dim() == 3 else 0
+    rows = b"".join(b"\0" + bytes(row.flatten().tolist()) for row in pixels)
+    header = struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body) & 0xFFFFFFFF)
+
+
+LAYOUTS = ("classes", "pairs", "split-classes", "split-pairs")
+
+
+def folder(layout: str) -> str:
+    """A directory of images: one folder per class, or images and masks side by side, with or without splits."""
+    root = Path(tempfile.mkdtemp(prefix="planted-"))
+    splits = ("train", "val", "test") if layout.startswith("split") else ("",)
+    for number, split in enumerate(splits):
+        base = root / split if split else root
+        chosen = [i for i in range(COUNT) if len(splits) == 1 or i % 3 == number]
+        if layout.endswith("classes"):
+            _class_folders(base, chosen)
+        else:
+            _pair_folders(base, chosen)
+    return str(root)
+
+
+def _class_folders(base: Path, chosen: list[int]) -> None:
+    pixels = bytes_of(plain_images())
+    for index in chosen:
+        place = base / f"class_{labels()[index]}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{index:03d}.png").write_bytes(png(pixels[index]))
+
+
+def _pair_folders(base: Path, chosen: list[int]) -> None:
+    pixels, truth = bytes_of(masked_images()), masks().to(torch.uint8)
+    for name, source in (("images", pixels), ("masks", truth)):
+        place = base / name
+        place.mkdir(parents=True, exist_ok=True)
+        for index in chosen:
+            (place / f"{index:03d}.png").write_bytes(png(source[index]))
+
+
+def write_files(files: dict[str, Any]) -> None:
+    """Files that the contract asks for, in the current directory."""
+    for name, content in files.items():
+        path = Path(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"contract.files may name files in the work directory only, not {name!r}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, dict):
+            path.write_bytes(base64.b64decode(content["base64"]))
+        else:
+            path.write_text(str(content), encoding="utf-8")
+
+
+IMAGES = re.compile(r"(?:^|_)(images?|imgs?|data|x|xs|inputs?|features?|samples|arrays?)$", re.I)
+MASKS = re.compile(r"(?:^|_)(masks?|segmentations?|segs?|annotations?)$", re.I)
+LABELS = re.compile(r"^(?!num_|n_)(?:\w+_)?(labels?|targets?|ys?|classes)$", re.I)
+FOLDER = re.compile(
+    r"(?:^|_)(root|path|folder|data_?(dir|root|path)|dir|directory|root_dir|image_dir|img_dir|data_folder)$", re.I
+)
+LENGTH = re.compile(r"^(length|size|n|num_samples|n_samples|count|total|num_examples|num_items)$", re.I)
