@@ -60,7 +60,7 @@ def _object(**properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-# content
+# Content.
 
 
 def _text(text: str) -> TextContent:
@@ -113,7 +113,7 @@ def test_x_mcp_header(
     return f"region={region}"
 
 
-# notifications
+# Notifications.
 
 
 async def _log(ctx: Context, text: str) -> None:
@@ -176,7 +176,7 @@ async def test_trigger_prompt_change(ctx: Context) -> str:
     return "prompt list changed"
 
 
-# questions to the client, up to 2025-11-25: requests in mid-call
+# Questions to the client, up to 2025-11-25: requests in mid-call.
 
 
 def _sampling(prompt: str) -> CreateMessageRequest:
@@ -253,7 +253,7 @@ async def test_elicitation_sep1330_enums(ctx: Context) -> str:
     return f"Elicitation completed: {await _ask(ctx, 'Please select values', _ENUMS)}"
 
 
-# questions to the client, from 2026-07-28: results that require input
+# Questions to the client, from 2026-07-28: results that require input.
 
 _NAME = _object(name={"type": "string"})
 _OK = _object(ok={"type": "boolean"})
@@ -363,7 +363,7 @@ def test_missing_capability(ctx: Context) -> str:
     )
 
 
-# resources and prompts
+# Resources and prompts.
 
 
 def _static_text() -> str:
@@ -419,7 +419,7 @@ def test_input_required_result_prompt(ctx: Context) -> str | InputRequiredResult
     return _require(user_context=question)
 
 
-# what MCPServer does not serve itself
+# What MCPServer does not serve itself.
 
 # The one schema that no Python signature yields: the suite looks for each of these keywords in tools/list.
 _SCHEMA_2020_12: Schema = {

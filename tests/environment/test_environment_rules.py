@@ -7,13 +7,14 @@ from pathlib import Path
 
 import nvidia_recordings as recordings
 import pytest
+from packaging.requirements import Requirement
 
 from dlcoder.environment import nvidia
 from dlcoder.environment.describe import judge
 from dlcoder.environment.facts import Facts
 from dlcoder.environment.interpreter import Answer
 from dlcoder.environment.model import Disk, Driver, Limits, Scheduler, Torch
-from dlcoder.environment.packages import Installed
+from dlcoder.environment.packages import Installed, normalized
 from dlcoder.environment.rules_software import runs_on
 from dlcoder.environment.support import minimum_driver, older, support
 from dlcoder.knowledge.causes import load_causes
@@ -307,3 +308,12 @@ def test_an_import_that_mixed_builds_explain_is_one_problem_with_them():
     answer = failures(torchvision="RuntimeError: operator torchvision::nms does not exist")
     (problem,) = [p for p in judge(healthy(installed=mixed, answer=answer)) if p.severity != "note"]
     assert problem.id == "mixed-builds" and "torchvision::nms" in problem.consequence and problem.source == "import"
+
+
+def test_the_matrix_is_well_formed():
+    for message in (*support().nvidia_smi_errors, *support().cuda_errors, *support().import_errors):
+        assert message.match == message.match.lower() and message.consequence.endswith((".", ")")) and message.fix
+    for clash in support().clashes:
+        for text in (clash.package, *clash.others):
+            assert Requirement(text).specifier and normalized(Requirement(text).name) == Requirement(text).name
+    assert all(len(group) > 1 for group in support().same_files)

@@ -7,6 +7,7 @@ import nvidia_recordings as recordings
 import pytest
 
 from dlcoder.environment import nvidia
+from dlcoder.environment.command import Reply
 
 EMPTY = Path("/nonexistent")
 
@@ -45,6 +46,16 @@ def test_fields_that_this_generation_does_not_know_are_left_out_in_one_more_ques
         + recorded.asked.count("--help-query-gpu")
         == 1
     )
+
+
+def test_an_nvidia_smi_that_does_not_list_its_fields_is_asked_for_the_sure_ones():
+    recorded = recordings.k80()
+
+    async def silent(*command, timeout_s):
+        return Reply(1, "") if "--help-query-gpu" in command else await recorded(*command, timeout_s=timeout_s)
+
+    (gpu,) = query(silent).gpus
+    assert gpu.name == "Tesla K80" and gpu.memory_total_mib == 11441
 
 
 def test_what_is_not_supported_has_no_value():

@@ -44,6 +44,8 @@ _FIELDS = (
     "fabric.state",
     "gpu_recovery_action",
 )
+# As many of them as every nvidia-smi knows: what is asked for where it does not list its fields.
+_SURE = 9
 _NO_VALUE = re.compile(r"\[.*\]|N/A|None|Unknown Error|ERR!|No|", re.IGNORECASE)
 # Bits of clocks_event_reasons that mean trouble; the rest is power management at work.
 _THROTTLE = {
@@ -106,7 +108,7 @@ async def _query_gpus(ask: Ask) -> Reply:
     if "valid field to query" in reply.text:
         helped = await ask("nvidia-smi", "--help-query-gpu", timeout_s=TIMEOUT_S)
         offered = set(re.findall(r'"([a-z0-9_.]+)"', helped.text))
-        known = tuple(name for name in _FIELDS if name in offered)
+        known = tuple(name for name in _FIELDS if name in offered) or _FIELDS[:_SURE]
         reply = await ask("nvidia-smi", f"--query-gpu={','.join(known)}", _CSV, timeout_s=TIMEOUT_S)
     # The names travel with the rows, so that the parser depends on no order.
     return Reply(reply.code, f"{','.join(known)}\n{reply.text}")
