@@ -1,7 +1,8 @@
-"""`python -m dlcoder`: the command line, for clients that are configured with an interpreter."""
+"""`python -m dlcoder` is the command line."""
 
 import sys
 
 from dlcoder.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -104,7 +104,7 @@ async def demonstrate(folder: Path) -> None:
     narrator = Narrator()
     narrator.step("Starting the server and connecting a client over stdio")
     server = StdioServerParameters(
-        command=sys.executable, args=["-m", "dlcoder.cli", "serve", "--root", str(folder)], cwd=folder
+        command=sys.executable, args=["-m", "dlcoder", "serve", "--root", str(folder)], cwd=folder
     )
     async with Client(server, read_timeout_seconds=600) as client:
         tools = (await client.list_tools()).tools

@@ -1,0 +1,85 @@
+"""Every command in the README does what it says."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client, StdioServerParameters
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BIN = Path(sys.executable).parent
+CONFIGURATIONS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)]
+CONSOLE = [
+    line[2:]
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("$ ")
+]
+INLINE = [
+    code for code in re.findall(r"`([^`\n]+)`", README) if code.split()[0] in {"dlcoder", "make", "claude", "npx"}
+]
+
+
+def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
+
+
+async def tool_names(command: str, arguments: list[str]) -> list[str]:
+    assert command == "dlcoder"
+    server = StdioServerParameters(command=str(BIN / command), args=arguments)
+    async with Client(server, mode="legacy", read_timeout_seconds=60) as client:
+        return [tool.name for tool in (await client.list_tools()).tools]
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=lambda c: next(iter(c)))
+def test_a_clients_configuration_starts_the_server(configuration):
+    (servers,) = configuration.values()
+    entry = servers["dlcoder"]
+    assert "scaffold_project" in anyio.run(tool_names, entry["command"], entry["args"])
+
+
+@pytest.mark.parametrize("line", [c for c in INLINE if c.split()[0] in {"claude", "npx"}])
+def test_what_other_programs_are_told_to_start_is_the_server(line):
+    words = shlex.split(line)
+    start = len(words) - words[::-1].index("dlcoder") - 1
+    assert "diagnose_log" in anyio.run(tool_names, words[start], words[start + 1 :])
+
+
+@pytest.mark.parametrize("line", sorted({c for c in CONSOLE + INLINE if c.startswith("make ")}))
+def test_make_knows_the_command(line):
+    result = run("make", "--dry-run", line.split()[1])
+    assert result.returncode == 0, result.stderr
+    assert "python" in result.stdout or "dlcoder" in result.stdout or "ruff" in result.stdout
+
+
+def test_every_tool_and_only_those_stand_in_the_readme():
+    names = anyio.run(tool_names, "dlcoder", ["serve"])
+    section = README.split("## The tools")[1].split("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)`", section, re.MULTILINE) == names
+
+
+@pytest.mark.parametrize("line", sorted({c for c in CONSOLE + INLINE if c.startswith("dlcoder ")}))
+def test_a_dlcoder_command_is_understood(line):
+    words = [word for word in shlex.split(line) if not word.isupper()]
+    if words[1] == "serve":
+        assert "--http" in run(str(BIN / "dlcoder"), "serve", "--help").stdout
+        for flag in (word for word in words if word.startswith("--")):
+            assert flag in run(str(BIN / "dlcoder"), "serve", "--help").stdout
+        return
+    result = run(str(BIN / "dlcoder"), *words[1:])
+    assert result.returncode in {0, 1}, result.stderr
+
+
+def test_the_install_command_installs_the_program(tmp_path):
+    (line,) = (c for c in CONSOLE if "pip install" in c)
+    words = shlex.split(line)
+    result = run(sys.executable, *words[1:4], "--quiet", "--no-deps", "--target", str(tmp_path), *words[4:])
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "bin" / "dlcoder").exists()
+    assert (tmp_path / "dlcoder" / "knowledge" / "causes").is_dir()
