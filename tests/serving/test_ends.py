@@ -14,11 +14,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from connections import SERVER
+from connections import SERVER, WITHIN_S
 
 from dlcoder.serving.children import descendants
-
-WITHIN_S = 1.0 * float(os.environ.get("DLCODER_TEST_PATIENCE", "1"))
 
 
 class Session:

@@ -10,6 +10,7 @@ from dlcoder.progress import Progress
 from dlcoder.text import clean
 
 TOTAL = 100.0
+_ALMOST = 99.0
 SPACING_S = 0.34
 """At most three in any second, which leaves room for the one that is sent just before the result."""
 HEARTBEAT_S = 4.0
@@ -32,6 +33,7 @@ class Reporter:
         self._latest: tuple[str, float] | None = None
         self._message = "Working"
         self._sent = -1.0
+        self._complete = False
         self._started = time.monotonic()
 
     def __call__(self, message: str, fraction: float) -> None:
@@ -54,20 +56,33 @@ class Reporter:
 
     async def flush(self) -> None:
         """Send the latest news, if there are any."""
+        fraction = self._take()
+        if fraction is not None:
+            # All done is said when all is done: until then the work may yet be silent and needs room to rise.
+            await self._emit(min(fraction * TOTAL, _ALMOST), self._message)
+
+    async def finish(self) -> None:
+        """Send what is left to be said before the result, in one piece."""
+        fraction = self._take()
+        if self._complete:
+            await self._emit(TOTAL, self._message)
+        elif fraction is not None:
+            await self._emit(fraction * TOTAL, self._message)
+
+    def _take(self) -> float | None:
+        """The latest news, noted as told."""
         self._news.clear()
         latest, self._latest = self._latest, None
         if latest is None:
-            return
+            return None
         self._message = clean(latest[0], 200)
-        percent = latest[1] * TOTAL if 0 <= latest[1] <= 1 else self._sent
-        await self._emit(percent, self._message)
+        self._complete = latest[1] >= 1
+        return latest[1] if latest[1] >= 0 else 0.0
 
     async def _beat(self) -> None:
         await self._emit(self._sent, f"{self._message} ({time.monotonic() - self._started:.0f} s)")
 
     async def _emit(self, percent: float, message: str) -> None:
-        if self._sent >= TOTAL:
-            return
         # Work that stands still or goes back still has to rise on the wire: by a hair, never reaching the end.
         self._sent = percent if percent > self._sent else max(self._sent, 0.0) + (TOTAL - self._sent) * 0.001
         await self._send(self._sent, TOTAL, message)
@@ -92,4 +107,4 @@ async def reporting(send: Send) -> AsyncIterator[Progress]:
     finally:
         pump.cancel()
         await asyncio.gather(pump, return_exceptions=True)
-    await reporter.flush()
+    await reporter.finish()
