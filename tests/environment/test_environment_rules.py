@@ -273,6 +273,12 @@ def test_the_matrix_knows_which_driver_is_enough(cuda, driver, enough):
     assert older(driver, minimum_driver(cuda)) != enough
 
 
+def test_many_that_need_another_version_are_one_problem():
+    needy = [Installed(f"lib-{i}", "1.0", SITE, ("torch<2",)) for i in range(6)]
+    (problem,) = judge(healthy(installed=[*healthy().installed, *needy]))
+    assert "lib-0 1.0 needs torch<2" in problem.problem and "3 more; 2.9.1+cu128 is installed" in problem.problem
+
+
 def test_a_requirement_under_a_condition_that_does_not_hold_is_no_requirement():
     entry = Installed("x", "1", SITE, ('torch==1.0; python_version < "3"', 'numpy<1; extra == "old"', "torch>=2", "?!"))
     assert problems(healthy(installed=[*healthy().installed, entry])) == []

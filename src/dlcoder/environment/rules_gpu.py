@@ -89,7 +89,7 @@ def memory_taken(facts: Facts) -> Iterator[Problem]:
             problem=f"GPU {gpu.index}: {used} of {total} MiB are held {seen}.",
             consequence="Training runs out of memory with a batch that would fit on an empty GPU.",
             fix=(
-                f"Choose another GPU (CUDA_VISIBLE_DEVICES), or end what is not needed: kill {gpu.processes[0].pid}"
+                f"Choose another GPU (CUDA_VISIBLE_DEVICES); if {gpu.processes[0].pid} is yours and not needed, end it."
                 if holders
                 else "Look on the host, outside this container: sudo fuser -v /dev/nvidia* shows leftovers."
             ),

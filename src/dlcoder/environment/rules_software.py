@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from dlcoder.environment.facts import Facts, from_message, sentence
 from dlcoder.environment.model import Problem
 from dlcoder.environment.packages import Installed, normalized
 from dlcoder.environment.support import find, support
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 _OLDEST_TORCH = (2, 2)
 # A package that asks for another version of one of these does not merely lack a feature: it crashes or misbehaves.
@@ -177,34 +181,36 @@ def builds(facts: Facts) -> Iterator[Problem]:
 
 def requirements(facts: Facts) -> Iterator[Problem]:
     """Somebody needs another version of torch, NumPy or a CUDA library than the one that is installed."""
+    present = {entry.name: entry.version for entry in reversed(facts.installed)}
+    broken: dict[str, list[str]] = {}
+    for entry in facts.installed:
+        for name, specifier in _needs(entry, facts.python):
+            if not _satisfied(specifier, present.get(name, "")):
+                broken.setdefault(name, []).append(f"{entry.name} {entry.version} needs {name}{specifier}")
+    for name, needs in broken.items():
+        yield _unsatisfied(name, present[name], needs)
+
+
+def _needs(entry: Installed, python: str) -> Iterator[tuple[str, "SpecifierSet"]]:
+    """What `entry` requires of the libraries that matter, under this version of Python and without extras."""
     from packaging.requirements import InvalidRequirement, Requirement
 
-    present = {entry.name: entry.version for entry in reversed(facts.installed)}
-    settings = {
-        "python_version": ".".join(facts.python.split(".")[:2]),
-        "python_full_version": facts.python,
-        "extra": "",
-    }
-    for entry in facts.installed:
-        for text in entry.requires:
-            name = normalized(re.split(r"[^\w.-]", text, maxsplit=1)[0])
-            if not _WATCHED.fullmatch(name):
-                continue
-            try:
-                wanted = Requirement(text)
-            except InvalidRequirement:
-                continue
-            if wanted.marker and not wanted.marker.evaluate(settings):
-                continue
-            if not _satisfied(wanted.specifier, present.get(name, "")):
-                yield _unsatisfied(entry, name, str(wanted.specifier), present.get(name, ""))
+    settings = {"python_version": ".".join(python.split(".")[:2]), "python_full_version": python, "extra": ""}
+    for text in entry.requires:
+        name = normalized(re.split(r"[^\w.-]", text, maxsplit=1)[0])
+        if not _WATCHED.fullmatch(name):
+            continue
+        try:
+            wanted = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if wanted.marker is None or wanted.marker.evaluate(settings):
+            yield name, wanted.specifier
 
 
-def _satisfied(specifier: object, version: str) -> bool:
-    from packaging.specifiers import SpecifierSet
+def _satisfied(specifier: "SpecifierSet", version: str) -> bool:
     from packaging.version import InvalidVersion
 
-    assert isinstance(specifier, SpecifierSet)
     if not version:
         # Not installed at all: conda and system packages satisfy requirements that pip does not see.
         return True
@@ -214,16 +220,18 @@ def _satisfied(specifier: object, version: str) -> bool:
         return True
 
 
-def _unsatisfied(entry: Installed, name: str, wanted: str, version: str) -> Problem:
+def _unsatisfied(name: str, version: str, needs: list[str]) -> Problem:
     cuda = name.startswith(("nvidia-", "cuda-"))
+    more = f" and {len(needs) - 3} more" if len(needs) > 3 else ""
+    who = " ".join(need.split(" ")[0] for need in needs[:3])
     return Problem(
         id="requirement-broken",
         severity="risk",
-        problem=f"{entry.name} {entry.version} needs {name}{wanted}; {version} is installed.",
+        problem=f"{'; '.join(needs[:3])}{more}; {version} is installed.",
         consequence="torch loads another library than it was built with: errors or wrong results."
         if cuda
-        else "It was built or written for the other version: undefined symbols or changed functions.",
-        fix=f'pip install "{name}{wanted}"' if cuda else f"pip install --upgrade {entry.name} {name}, together.",
+        else "Built or written for the other version: undefined symbols or changed functions.",
+        fix=f"pip install --force-reinstall {who}" if cuda else f"pip install --upgrade {who} {name}, together.",
         cause="cuda-library-load" if cuda else "env-numpy" if name == "numpy" else "env-abi",
         source="site-packages",
     )
@@ -303,20 +311,21 @@ def shadowed(facts: Facts) -> Iterator[Problem]:
 def compiling(facts: Facts) -> Iterator[Problem]:
     """torch.compile and extensions lack what they need."""
     python = facts.answer.facts.get("python", {})
-    lacks = []
+    lacks = {}
     if not facts.compiler:
-        lacks.append("a C compiler")
+        lacks["a C compiler"] = "apt install gcc g++ (or your distribution's)"
     if facts.answer.ran and not python.get("headers", True):
-        lacks.append("Python.h")
+        lacks["Python.h"] = f"apt install python{'.'.join(facts.python.split('.')[:2])}-dev"
     if facts.torch.cuda and facts.answer.ran and not facts.version("triton") and not facts.version("pytorch-triton"):
-        lacks.append("triton")
+        lacks["triton"] = "pip install triton"
     if facts.torch.version and lacks:
         yield Problem(
             id="cannot-compile",
             severity="note",
             problem=f"Missing: {', '.join(lacks)}.",
-            consequence="torch.compile fails at the first call; extensions cannot be built.",
-            fix="Install gcc and the python3-dev of this version, pip install triton; or train without torch.compile.",
+            consequence="torch.compile fails at the first call"
+            + ("." if list(lacks) == ["triton"] else ", and extensions cannot be built."),
+            fix=f"{'; '.join(lacks.values())}; or train without torch.compile.",
             cause="compile-backend",
             source="PATH, include directory",
         )
