@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -25,8 +26,8 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def descendants(pid: int | None = None) -> list[int]:
-    """The living processes below `pid` (default: this one), zombies left out."""
+def descendants(pid: int | None = None, spare: Collection[int] = ()) -> list[int]:
+    """The living processes below `pid` (default: this one), without zombies and without what is below `spare`."""
     children: dict[int, list[tuple[int, str]]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         state, parent = _state(entry)
@@ -36,20 +37,26 @@ def descendants(pid: int | None = None) -> list[int]:
     queue = [os.getpid() if pid is None else pid]
     while queue:
         for child, state in children.get(queue.pop(), ()):
+            if child in spare:
+                continue
             queue.append(child)
             if state != "Z":
                 found.append(child)
     return found
 
 
-def kill_descendants(within_s: float = 0.3) -> bool:
+def kill_descendants(within_s: float = 0.3, spare: Collection[int] = ()) -> bool:
     """Kill everything below this process, and what it forks meanwhile.
+
+    Args:
+        within_s: How long to try.
+        spare: Children that are not ours to kill, with all below them.
 
     Returns:
         Whether nothing is left.
     """
     deadline = time.monotonic() + within_s
-    while living := descendants():
+    while living := descendants(spare=spare):
         for pid in living:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)

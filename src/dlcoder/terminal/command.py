@@ -70,10 +70,11 @@ async def _run(tool: AnyTool, parsed: ToolInput, call: Call) -> ToolOutput:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    others = children.descendants()  # of a program that calls us
     try:
         answer: ToolOutput = await tool.run(parsed, call)
         return answer
     finally:
-        if children.descendants():
-            children.kill_descendants()
+        if children.descendants(spare=others):
+            children.kill_descendants(spare=others)
             await asyncio.sleep(_WATCHERS_S)
