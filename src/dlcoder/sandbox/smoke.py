@@ -10,6 +10,7 @@ from typing import Any
 
 from dlcoder.errors import UserError
 from dlcoder.progress import Progress, silent
+from dlcoder.sandbox.configs import config_leaves
 from dlcoder.sandbox.entry import SKIPPED, Entry, find_entry
 from dlcoder.sandbox.interpreters import Interpreter, find_interpreter
 from dlcoder.sandbox.report import Check, Isolation, Report
@@ -38,6 +39,8 @@ CHECKS = (
 """Every check of a project, in the order in which they run."""
 
 DEFAULT = ("one_batch", "torchrun")
+KNOB_CHECKS = {"knobs", "overfit", "reproducible", "resume"}
+"""Checks that change options."""
 LARGEST_FILE = 256 << 20
 """Larger files are left out of the private copy, with a note."""
 
@@ -80,6 +83,8 @@ async def smoke_test(
     interpreter = await find_interpreter(python, path)
     gpu = _wants_gpu(device, interpreter)
     request = _request(entry, names, nproc, timeout_s, device)
+    if KNOB_CHECKS & set(names):
+        request["configs"] = config_leaves(path, entry.args)
     progress("preparing the sandbox", 0.0)
     with tempfile.TemporaryDirectory(prefix="dlcoder-smoke-") as folder:
         staged, left_out = _stage(path, Path(folder))

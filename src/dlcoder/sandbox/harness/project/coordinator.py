@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
-from . import judge_ranks, judge_step
+from . import judge_loop, judge_ranks, judge_repeat, judge_step, knobs
+from .judge_loop import usual_size
 from .runs import Result, Runner
-from .verdict import Check, broken, failed, skipped
+from .verdict import Check, broken, failed, listed, passed, skipped
 
 Emit = Callable[[dict[str, Any]], None]
 FEW_STEPS = 4
 MANY_STEPS = 48
+OVERFIT_STEPS = 300
+MOST_KNOBS = 60
 LOOP_CHECKS = ("scheduler", "accumulation", "ema", "validation", "memory", "syncs", "logs")
 ORDER = (
     "one_batch",
@@ -66,7 +69,10 @@ class Coordinator:
         if request.get("device") == "cpu":
             env["CUDA_VISIBLE_DEVICES"] = ""
         self.runner = Runner(source, request["entry"], list(request.get("args", [])), env, deadline)
+        self.settings: dict[str, Any] = request.get("settings", {})
         self.plain: Result | None = None
+        self.short: Result | None = None
+        self.short_tried = False
         self.ranked: Result | None = None
         self.done = 0
 
@@ -98,7 +104,7 @@ class Coordinator:
     def plain_run(self) -> Result:
         """A run on one process with nothing changed, stopped early if only single steps are asked about."""
         if self.plain is None:
-            whole = any(name in self.checks for name in LOOP_CHECKS)
+            whole = any(name in self.checks for name in (*LOOP_CHECKS, "resume", "knobs", "overfit"))
             options = {
                 "losses": True,
                 "stop_after": MANY_STEPS if whole else FEW_STEPS,
@@ -108,7 +114,24 @@ class Coordinator:
             self.plain = self.runner.run("plain", options=options, limit=90)
         return self.plain
 
-    # -- the checks -------------------------------------------------------------------------------------------------
+    def short_run(self) -> Result | None:
+        """The same with data sets made shorter, so that last batches and last accumulation windows are not full."""
+        if self.short is None and not self.short_tried:
+            self.short_tried = True
+            loaders = self.plain_run().events("loader")
+            sizes = [(e["length"], e["batch_size"]) for e in loaders if e["length"] and e["batch_size"]]
+            if sizes:
+                shrink = _best_shrink(sizes, usual_size(self.plain_run()))
+                options = {"stop_after": MANY_STEPS, "shrink": shrink}
+                result = self.runner.run("short", options=options)
+                self.short = None if result.error else result
+        return self.short
+
+    def options(self) -> list[knobs.Knob]:
+        """The options of the program."""
+        return knobs.find_knobs(self.plain_run(), self.request.get("configs", {}), self.runner.args)
+
+    # -- the checks -----
 
     def check_one_batch(self) -> Iterator[Check]:
         """A few steps on one process."""
@@ -140,6 +163,145 @@ class Coordinator:
                 error["message"][:300] + error_fix(error),
             )
             self.emit({"log_tail": result.tail()})
+
+    def check_scheduler(self) -> Iterator[Check]:
+        """Learning rates over the whole run."""
+        yield judge_loop.judge_scheduler(self.plain_run())
+
+    def check_accumulation(self) -> Iterator[Check]:
+        """Full and shorter accumulation windows."""
+        short = self.short_run() if usual_size(self.plain_run()) > 1 else None
+        yield judge_loop.judge_accumulation(self.plain_run(), short)
+
+    def check_ema(self) -> Iterator[Check]:
+        """Averaged weights."""
+        yield judge_loop.judge_ema(self.plain_run())
+
+    def check_validation(self) -> Iterator[Check]:
+        """Evaluation between the epochs."""
+        yield judge_loop.judge_validation(self.plain_run(), self.short_run())
+
+    def check_memory(self) -> Iterator[Check]:
+        """Live tensors and graphs."""
+        yield judge_loop.judge_memory(self.plain_run())
+
+    def check_syncs(self) -> Iterator[Check]:
+        """Host syncs."""
+        allowed = self.settings.get("syncs_per_step")
+        yield judge_loop.judge_syncs(self.plain_run(), float(allowed) if isinstance(allowed, (int, float)) else None)
+
+    def check_logs(self) -> Iterator[Check]:
+        """The JSON-lines log."""
+        fields = self.settings.get("log_fields")
+        yield judge_loop.judge_logs(self.plain_run(), [str(f) for f in fields] if isinstance(fields, list) else None)
+
+    def check_nan_guard(self) -> Iterator[Check]:
+        """A NaN from the model in the third forward pass."""
+        result = self.runner.run("nan", options={"nan_at": 3, "stop_after": 8})
+        yield judge_repeat.judge_nan(result, bool(self.request.get("declared")))
+
+    def check_overfit(self) -> Iterator[Check]:
+        """One batch again and again, longer than the usual run where an option allows it."""
+        options: dict[str, Any] = {"same_batch": True, "no_dropout": True, "hold_lr": True, "below": judge_repeat.FALL}
+        change: dict[str, Any] = {"extra": [], "files": {}}
+        longer = knobs.length_knobs(self.options())
+        options["stretch"] = not longer
+        for knob in longer:
+            addition = knob.set(OVERFIT_STEPS)
+            change["extra"] += addition.get("extra", [])
+            change["files"].update(addition.get("files", {}))
+        limit = min(40.0, max(self.runner.remaining() / 2, 5.0))
+        result = self.runner.run("overfit", options={**options, "stop_after": OVERFIT_STEPS}, limit=limit, **change)
+        if result.error and not result.steps():
+            result = self.runner.run("overfit", options={**options, "stop_after": OVERFIT_STEPS}, limit=limit)
+        yield judge_repeat.judge_overfit(result)
+
+    def check_reproducible(self) -> Iterator[Check]:
+        """Two runs from different ambient random states, and one with another seed."""
+        options = {"scatter": True, "stop_after": MANY_STEPS // 2}
+        first, second = (self.runner.run("seed", options=options) for _ in range(2))
+        verdict = judge_repeat.judge_reproducible(first, second)
+        yield verdict
+        yield from judge_loop.judge_order(first)
+        seed = knobs.seed_knob(self.options())
+        if verdict["status"] == "pass" and seed is not None:
+            value = seed.value + 1 if isinstance(seed.value, int) else 1
+            other = self.runner.run("seed2", options={**options, "stop_after": FEW_STEPS}, **seed.set(value))
+            yield judge_repeat.judge_seeds(first, other, seed.name)
+
+    def check_resume(self) -> Iterator[Check]:
+        """A run that is killed after a checkpoint, and resumed in the same directory."""
+        whole = self.plain_run()
+        kept = judge_repeat.saves(whole)
+        usable = [s for s in kept if s["step"] < len(whole.steps()) - 1]
+        if not usable:
+            where = f"only after step {kept[0]['step']} of {len(whole.steps())}" if kept else "none"
+            yield skipped("resume", f"no checkpoint is written before the end of the run ({where})")
+            return
+        chosen = next((s for s in usable if s["middle"]), usable[0])
+        stop = {"stop_after": MANY_STEPS}
+        killed = self.runner.run("killed", options={"kill_after": 1, "kill_save": kept.index(chosen) + 1, **stop})
+        why = judge_repeat.judge_kill(killed)
+        if why:
+            yield skipped("resume", why)
+            return
+        path = next((s["path"] for s in reversed(judge_repeat.saves(killed)) if s["path"]), "")
+        change, how = self._resume_change(killed, path)
+        resumed = self.runner.run("resumed", options=stop, root=killed.root, **change)
+        if not how and not resumed.events("load"):
+            yield skipped(
+                "resume", 'how to resume is not known: declare resume = ["--resume", ...] in [tool.dlcoder.smoke]'
+            )
+            return
+        verdict = judge_repeat.judge_resume(whole, killed, resumed, chosen["step"], how or "the same command again")
+        if verdict["status"] == "fail":
+            self.emit({"log_tail": resumed.tail()})
+        yield verdict
+
+    def _resume_change(self, killed: Result, path: str) -> tuple[dict[str, Any], str]:
+        """Arguments or files of the resumed run, and how they are to be described."""
+        declared = self.request.get("resume")
+        if declared is not None:
+            words = [str(w).replace("{checkpoint}", path) for w in declared]
+            return {"args": words}, " ".join(words)
+        knob = knobs.resume_knob(self.options())
+        if knob is None:
+            return {}, ""
+        value = knobs.resume_value(knob, path)
+        change = knob.set(value)
+        return change, " ".join(change.get("extra", [])).replace(str(killed.root) + "/", "") or f"{knob.name}: {value}"
+
+    def check_knobs(self) -> Iterator[Check]:
+        """Every option changed, one at a time."""
+        found = self.options()
+        if not found:
+            yield skipped("knobs", "no option was found: neither argparse nor a configuration file is used")
+            return
+        base = {FEW_STEPS: self.runner.run("base", options={"stop_after": FEW_STEPS})}
+        silent: list[str] = []
+        inert: list[str] = []
+        untried: list[str] = []
+        tried = 0
+        for knob in found[:MOST_KNOBS]:
+            reason = knobs.why_not(knob) or ("no time was left" if self.runner.remaining() < 5 else "")
+            if reason:
+                untried.append(f"{knob.name} ({reason})")
+                continue
+            tried += 1
+            if not self._changes_something(knob, base):
+                read = knobs.is_read(knob, self.plain_run())
+                (silent if read is False or knobs.shapes_training(knob) else inert).append(knob.name)
+        yield from _knob_verdict(silent, inert, tried, untried)
+
+    def _changes_something(self, knob: knobs.Knob, base: dict[int, Result]) -> bool:
+        """Whether another value shows in the first steps or, failing that, in the whole run."""
+        for steps in (FEW_STEPS, MANY_STEPS):
+            if steps not in base:
+                base[steps] = self.runner.run("base", options={"stop_after": steps})
+            other = self.runner.run("knob", options={"stop_after": steps}, **knob.set(knob.other()))
+            if knobs.signature(other) != knobs.signature(base[steps]):
+                return True
+        return False
 
     def check_torchrun(self) -> Iterator[Check]:
         """The ranks forked from this warm process first, then the launcher itself."""
@@ -210,6 +372,31 @@ class Coordinator:
             if own and _DISTRIBUTED.search(path.read_text("utf-8", "replace")):
                 return ""
         return "the project is written for one process: no file of it uses torch.distributed"
+
+
+def _best_shrink(sizes: list[tuple[int, int]], window: int) -> int:
+    """By how many samples to shorten data sets so that last batches and the last window of training are not full."""
+    length, batch = sizes[0]
+    for shrink in range(1, 3 * batch + 2):
+        batches = -(-(length - shrink) // batch)
+        odd = all((n - shrink) % b for n, b in sizes if b > 1)
+        if odd and (window < 2 or batches % window):
+            return shrink
+    return 1
+
+
+def _knob_verdict(silent: list[str], inert: list[str], tried: int, untried: list[str]) -> Iterator[Check]:
+    name, bound = "knobs", "every option changes something that can be observed"
+    note = f"without effect in this run: {listed(inert, 8)}" if inert else ""
+    if untried:
+        note += f"{'; ' if note else ''}not tried: {listed(untried, 8)}"
+    if silent:
+        fix = f"use {listed(silent, 8)}, or remove {'it' if len(silent) == 1 else 'them'}"
+        yield failed(name, f"{len(silent)} of {tried} options change nothing", bound, fix, note)
+    elif tried:
+        yield passed(name, f"{tried - len(inert)} of {tried} options have an effect", bound, note)
+    else:
+        yield skipped(name, note)
 
 
 def error_fix(error: dict[str, Any]) -> str:

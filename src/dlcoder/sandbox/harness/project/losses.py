@@ -59,8 +59,13 @@ class LossWatch:
     def _watched(self, original: Any, name: str) -> Any:
         def function(*args: Any, **kwargs: Any) -> Any:
             value = original(*args, **kwargs)
-            if not self.o.asleep and not self.finished and torch.is_grad_enabled():
+            if self.o.asleep or (self.finished and torch.is_grad_enabled()):
+                return value
+            if torch.is_grad_enabled():
                 self.result(value, name, 2)
+            elif value.dim() == 0:
+                with self.o.quiet():
+                    self.o.note_value(self.o.trace.site(2), float(value))
             return value
 
         function.__name__ = name

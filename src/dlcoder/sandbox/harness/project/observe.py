@@ -24,11 +24,12 @@ class Options:
     Attributes:
         stop_after: Optimizer steps after which the run has shown enough; 0 lets it end by itself.
         same_batch: Whether every step sees the first batch again, with the same random numbers.
+        stretch: Whether an epoch then lasts as long as the run needs.
         no_dropout: Whether dropout is switched off.
         hold_lr: Whether the learning rate stays at its highest declared value.
         nan_at: The training forward pass (from 1) whose output becomes NaN; 0 for none.
         crash_at: The optimizer step (from 1) in which rank `crash_rank` raises; 0 for none.
-        kill_after: How many steps after a checkpoint was written the process is killed; 0 for never.
+        kill_after: How many steps after the checkpoint number `kill_save` was written the process is killed; 0: never.
         shrink: How many samples every data set is made shorter by.
         project: Whether gradients are reduced to a few random projections, to be compared across runs and ranks.
         local: Whether each rank's own gradients are projected too, before they are synchronized.
@@ -41,12 +42,14 @@ class Options:
     def __init__(self, values: dict[str, Any]) -> None:
         self.stop_after = int(values.get("stop_after", 0))
         self.same_batch = bool(values.get("same_batch"))
+        self.stretch = bool(values.get("stretch"))
         self.no_dropout = bool(values.get("no_dropout"))
         self.hold_lr = bool(values.get("hold_lr"))
         self.nan_at = int(values.get("nan_at", 0))
         self.crash_at = int(values.get("crash_at", 0))
         self.crash_rank = int(values.get("crash_rank", 1))
         self.kill_after = int(values.get("kill_after", 0))
+        self.kill_save = int(values.get("kill_save", 1))
         self.shrink = int(values.get("shrink", 0))
         self.project = bool(values.get("project"))
         self.local = bool(values.get("local"))
@@ -71,7 +74,9 @@ class Observer:
         self.in_loader = 0
         self.eval_forward = False
         self.syncs: dict[str, int] = {}
-        self.syncs_mixed = False
+        self.batch_size = 1
+        self.mark = 0
+        self.values: dict[str, list[list[float]]] = {}
         self._names: dict[int, str] = {}
         self.ends: Callable[[], None] = _nothing
         self.after_step: list[Callable[[], dict[str, Any]]] = []
@@ -127,6 +132,13 @@ class Observer:
             kind, keys, position, *_ = numpy.random.get_state()
             states["numpy"] = digest([kind, keys, position])
         return states
+
+    def note_value(self, site: str, value: float) -> None:
+        """Remember a number that user code took out of the current batch, with the batch's size."""
+        if self.backwards == self.mark and len(self.values) < 40:
+            noted = self.values.setdefault(site, [])
+            if len(noted) < 200:
+                noted.append([value, float(self.batch_size)])
 
     def stop(self, reason: str, code: int = 0) -> None:
         """End the process at once: it has shown what it was run for. No user code runs any more."""

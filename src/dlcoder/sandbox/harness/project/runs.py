@@ -19,6 +19,8 @@ Event = dict[str, Any]
 
 IDLE_S = 3.0
 """Ranks that use no processor time for so long, one of them inside a collective, wait for ever."""
+GRACE_S = 1.0
+"""How long the other ranks have to end by themselves after one has failed."""
 LINKED_BYTES = 1 << 20
 """Files above this size are linked into a run's copy of the project instead of copied."""
 WATCHERS_FAILED = 119
@@ -231,7 +233,7 @@ class Runner:
             now = time.monotonic()
             if any(code != 0 for code in codes.values()) and not failed_at:
                 failed_at = now
-            if failed_at and now - failed_at > IDLE_S:
+            if failed_at and now - failed_at > GRACE_S:
                 # As torchrun does: a rank that failed ends the others.
                 break
             if now > deadline:

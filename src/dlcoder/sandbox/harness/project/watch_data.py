@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
 from .observe import Observer
-from .trace import digest, sample_digests
+from .trace import digest, sample_digests, tensors_in
 
 PROBED_ITEMS = 6
 REPEATED_BATCHES = 400
@@ -27,6 +28,7 @@ class DataWatch:
         self.loaders: list[Any] = []
         self.hold: Any = None
         self.probed: set[int] = set()
+        self.first: dict[int, Any] = {}
 
     def install(self) -> None:
         """Patch `DataLoader`, the samplers' epochs and, where asked, the length of data sets."""
@@ -65,15 +67,17 @@ class DataWatch:
 
     def index(self, loader: Any) -> int:
         """The loader's number, by order of first use."""
-        for i, known in enumerate(self.loaders):
-            if known is loader:
+        site = self.o.trace.site()
+        for i, (known, where, dataset) in enumerate(self.loaders):
+            # A loader made anew for every epoch is the same one.
+            if known() is loader or (where == site and dataset is loader.dataset):
                 return i
-        self.loaders.append(loader)
+        self.loaders.append((weakref.ref(loader), site, loader.dataset))
         sampler = getattr(loader, "sampler", None)
         self.o.trace.write(
             "loader",
             i=len(self.loaders) - 1,
-            site=self.o.trace.site(),
+            site=site,
             batch_size=loader.batch_size,
             workers=loader.num_workers,
             drop_last=loader.drop_last,
@@ -120,9 +124,9 @@ class _Batches:
         self._inner = inner
         self._index = watch.index(loader)
         self._count = 0
-        self._first: Any = None
         self._indices = _recorded_indices(inner)
         epoch = getattr(getattr(loader, "sampler", None), "epoch", None)
+        watch.o.values, watch.o.mark = {}, watch.o.backwards
         watch.o.trace.write("iter", loader=self._index, epoch=epoch if isinstance(epoch, int) else None)
 
     def __iter__(self) -> Iterator[Any]:
@@ -136,24 +140,30 @@ class _Batches:
 
     def __next__(self) -> Any:
         o = self._watch.o
-        if o.options.same_batch and self._first is not None and self._holds():
-            if self._count >= max(REPEATED_BATCHES, _length(self._loader) or 0):
+        held = self._watch.first.get(self._index)
+        if o.options.same_batch and held is not None and self._holds():
+            usual = _length(self._loader)
+            if self._count >= (REPEATED_BATCHES if o.options.stretch or usual is None else usual):
                 raise StopIteration
             self._count += 1
-            return _clone(self._first)
+            return _clone(held)
         o.in_loader += 1
         try:
             batch = next(self._inner)
         except StopIteration:
-            o.trace.write("iter_end", loader=self._index, n=self._count)
+            o.trace.write(
+                "iter_end", loader=self._index, n=self._count, values=o.values if o.backwards == o.mark else {}
+            )
+            o.values = {}
             if o.options.probe:
                 self._watch.probe(self._index, self._loader, self._indices)
             raise
         finally:
             o.in_loader -= 1
         self._count += 1
-        if self._first is None and o.options.same_batch:
-            self._first = _clone(batch)
+        o.batch_size = _size(batch)
+        if o.options.same_batch:
+            self._watch.first.setdefault(self._index, _clone(batch))
         with o.quiet():
             samples = sample_digests(batch) if self._count <= SAMPLED_BATCHES else []
             o.trace.write("batch", loader=self._index, n=self._count, samples=samples, digest=digest(batch))
@@ -186,6 +196,11 @@ def _shuffles(loader: Any) -> bool:
     if isinstance(sampler, DistributedSampler):
         return bool(sampler.shuffle)
     return type(sampler).__name__ == "RandomSampler" or bool(getattr(sampler, "shuffle", False))
+
+
+def _size(batch: Any) -> int:
+    first = next((t for t in tensors_in(batch) if t.dim()), None)
+    return int(first.shape[0]) if first is not None else 1
 
 
 def _length(dataset: Any) -> int | None:

@@ -20,8 +20,9 @@ class FileWatch:
 
     def __init__(self, observer: Observer) -> None:
         self.o = observer
-        self.written: set[str] = set()
+        self.seen: set[tuple[str, bool]] = set()
         self.saved_at = 0
+        self.saves = 0
         self.reads: dict[str, set[str]] = {}
         self.options_seen = False
 
@@ -45,7 +46,9 @@ class FileWatch:
             if self.o.trace.mine and path:
                 keys = [str(k) for k in obj][:40] if isinstance(obj, dict) else [type(obj).__name__]
                 full = _absolute(str(path)) if isinstance(path, (str, os.PathLike)) and str(path) else ""
-                self.saved_at = self.o.steps
+                self.saves += self.o.steps > 0
+                if self.saves == self.o.options.kill_save and not self.saved_at:
+                    self.saved_at = self.o.steps
                 self.o.trace.write("save", path=full, keys=keys, step=self.o.steps, site=self.o.trace.site())
             return result
 
@@ -98,12 +101,16 @@ class FileWatch:
         writes = (isinstance(mode, str) and any(c in mode for c in "wax+")) or (
             mode is None and isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)
         )
-        path = _absolute(os.fsdecode(args[0])) if writes else ""
-        if writes and path.startswith(self.o.trace.root) and path not in self.written and "__pycache__" not in path:
-            self.written.add(path)
-            self.o.trace.write("write", path=path[len(self.o.trace.root) :], site=self.o.trace.site(2))
+        path = _absolute(os.fsdecode(args[0]))
+        config = not writes and path.endswith((".yaml", ".yml", ".json", ".toml"))
+        if not (writes or config) or not path.startswith(self.o.trace.root) or "__pycache__" in path:
+            return
+        if (path, bool(writes)) not in self.seen:
+            self.seen.add((path, bool(writes)))
+            kind = "write" if writes else "config"
+            self.o.trace.write(kind, path=path[len(self.o.trace.root) :], site=self.o.trace.site(2))
 
-    # -- options ----------------------------------------------------------------------------------------------------
+    # -- options -----
 
     def _wrap_argparse(self) -> None:
         original = argparse.ArgumentParser.parse_known_args

@@ -70,7 +70,7 @@ class StepWatch:
         self._wrap_scaler()
         self._wrap_optimizers()
 
-    # -- backward ---------------------------------------------------------------------------------------------------
+    # -- backward -----
 
     def _wrap_backward(self) -> None:
         original = torch.autograd.backward
@@ -92,9 +92,10 @@ class StepWatch:
     def _before_backward(self, tensors: Any) -> list[Any]:
         root = tensors if isinstance(tensors, torch.Tensor) else next(iter(tensors))
         with self.o.quiet():
-            for optimizer in self.o.optimizers:
+            fresh = [not any(_stale(p) for p in parameters_of(optimizer)) for optimizer in self.o.optimizers]
+            for optimizer, clean in zip(self.o.optimizers, fresh):
                 window = self.window(optimizer)
-                window.clean = window.clean or not any(_stale(p) for p in parameters_of(optimizer))
+                window.clean = window.clean or clean
             scale = getattr(root, "_dlcoder_scale", None)
             loss = float(root.detach().double().sum()) / (scale or 1.0)
             event = {"numel": root.numel(), "scaled": scale is not None, "factors": scalar_factors(root)}
@@ -105,7 +106,7 @@ class StepWatch:
             sentinel = _Sentinel()
             tags(root.grad_fn)["dlcoder"] = sentinel
             self.graphs.append((self.o.steps, weakref.ref(sentinel)))
-        self.o.trace.write("bwd", loss=loss, site=self.o.trace.site(), **event)
+        self.o.trace.write("bwd", loss=loss, site=self.o.trace.site(), fresh=fresh, **event)
         if self.o.options.below and loss <= self.o.options.below * self.first_loss and self.o.steps:
             self.o.stop("below")
         if self.o.options.local:
@@ -134,7 +135,7 @@ class StepWatch:
         touched = [i for i, mark in enumerate(after) if i >= len(marks) or mark != marks[i]]
         self.o.trace.write("bwd_end", opts=touched)
 
-    # -- clipping and scaling ---------------------------------------------------------------------------------------
+    # -- clipping and scaling -----
 
     def _wrap_clipping(self) -> None:
         module = torch.nn.utils.clip_grad
@@ -234,7 +235,7 @@ class StepWatch:
     def _index(self, optimizer: Any) -> int:
         return next((i for i, known in enumerate(self.o.optimizers) if known is optimizer), -1)
 
-    # -- optimizers -------------------------------------------------------------------------------------------------
+    # -- optimizers -----
 
     def _wrap_optimizers(self) -> None:
         base = torch.optim.Optimizer

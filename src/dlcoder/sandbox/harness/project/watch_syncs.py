@@ -9,7 +9,7 @@ import torch
 
 from .observe import Observer
 
-_METHODS = ("item", "tolist", "numpy", "cpu", "__float__", "__int__", "__bool__", "__index__", "nonzero")
+_METHODS = ("item", "tolist", "numpy", "cpu", "__float__", "__int__", "__bool__", "nonzero")
 
 
 class SyncWatch:
@@ -33,6 +33,10 @@ class SyncWatch:
                 if frame.f_code.co_filename.startswith(root):
                     key = f"{frame.f_code.co_filename[len(root) :]}:{frame.f_lineno}"
                     observer.syncs[key] = observer.syncs.get(key, 0) + 1
+                    if name in ("item", "__float__"):
+                        value = original(this, *args, **kwargs)
+                        observer.note_value(key, float(value))
+                        return value
             return original(this, *args, **kwargs)
 
         method.__name__ = name

@@ -50,7 +50,8 @@ class Trainer:
         order = torch.randperm(len(self.train_set), generator=g).tolist()
         size = self.cfg["data"]["batch_size"]
         groups = [order[i : i + size] for i in range(0, len(order), size)][self.batch :]
-        return DataLoader(self.train_set, batch_sampler=groups)
+        # An own generator: a loader draws its base seed from the global one, which a resumed run would do once more.
+        return DataLoader(self.train_set, batch_sampler=groups, generator=g)
 
     def fit(self):
         while self.epoch < self.cfg["train"]["epochs"]:

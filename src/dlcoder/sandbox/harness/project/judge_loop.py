@@ -1,0 +1,470 @@
+"""Judges a whole plain run: the loop around the steps."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from .judge_ranks import order_changes
+from .judge_step import graph_growth, site_of
+from .runs import Event, Result
+from .verdict import Check, at, failed, listed, passed, skipped
+
+STEADY = ("CosineAnnealingLR", "OneCycleLR", "LinearLR", "PolynomialLR", "ExponentialLR")
+"""Schedulers under which the learning rate moves with every step of theirs."""
+SYNC_BOUND = 4.0
+PER_SITE = 1.5
+_GUARD = re.compile(r"isfinite|isnan|isinf|assert|update_bn")
+
+
+def complete(result: Result) -> bool:
+    """Whether the run ended by itself."""
+    return any(e["e"] == "end" and e["code"] == 0 for e in result.ranks[0])
+
+
+def source_line(result: Result, site: str) -> str:
+    """The text of a line of user code."""
+    path, _, number = site.rpartition(":")
+    try:
+        return (result.root / path).read_text("utf-8", "replace").splitlines()[int(number) - 1]
+    except (OSError, ValueError, IndexError):
+        return ""
+
+
+# -- scheduler ------------------------------------------------------------
+
+
+def judge_scheduler(result: Result) -> Check:
+    """Each scheduler steps once per optimizer step or once per epoch, and its optimizer is the one that trains."""
+    name, bound = "scheduler", "at most one scheduler step per optimizer step, in the scheduler's own unit"
+    steps = result.steps()
+    idle = _ends_at_zero(steps)
+    if idle:
+        return failed(
+            name, idle, "the schedule lasts as long as training", "count the schedule's total in optimizer steps"
+        )
+    inner = {i for e in result.events("scheduler") for i in e["inner"]}
+    known = {e["i"]: e for e in result.events("scheduler") if e["i"] not in inner}
+    rates = sorted({round(lr, 12) for s in steps for lr in s["lr"][:1]})
+    span = f"lr {rates[0]:.3g} to {rates[-1]:.3g}" if rates else ""
+    if not known:
+        return skipped(name, "no scheduler of torch.optim is used", span)
+    final: Event = next(iter(result.events("final")), {"sched": {}, "sites": {}})
+    counts = {i: sum(s["sched"].get(str(i), 0) for s in steps) + final["sched"].get(str(i), 0) for i in known}
+    for i, scheduler in known.items():
+        verdict = _judge_one(result, steps, scheduler, counts[i], final["sites"].get(str(i), scheduler["site"]))
+        if verdict:
+            return failed(name, verdict[0], bound, verdict[1])
+    if not any(counts.values()):
+        return skipped(name, "the run was stopped before a scheduler was due", span)
+    return passed(name, f"{span}, {sum(counts.values())} scheduler steps in {len(steps)} optimizer steps", bound)
+
+
+def _ends_at_zero(steps: list[Event]) -> str:
+    zero = [s for s in steps if s["lr"] and not any(lr > 0 for lr in s["lr"])]
+    if len(steps) >= 4 and len(zero) > len(steps) / 4 and steps[-1] in zero:
+        return f"lr is 0 in {len(zero)} of {len(steps)} steps"
+    return ""
+
+
+def _judge_one(result: Result, steps: list[Event], scheduler: Event, count: int, site: str) -> tuple[str, str] | None:
+    key, cls = str(scheduler["i"]), scheduler["cls"]
+    attempts = _attempts(result)
+    if steps and steps[0]["sched"].get(key, 0):
+        return f"{cls} steps before the first optimizer step", "call scheduler.step() after optimizer.step()" + at(site)
+    for before, step in zip(steps, steps[1:]):
+        allowed = max(1, attempts.get(step["s"], 1))
+        if step["sched"].get(key, 0) > allowed and before["opt"] == step["opt"]:
+            return (
+                f"{cls} steps {step['sched'][key]} times between two optimizer steps",
+                "call scheduler.step() once, after optimizer.step(), not per micro-batch or twice" + at(site),
+            )
+    if not count:
+        whole = complete(result) or len(result.events("iter_end")) > 1
+        fix = f"call scheduler.step() after optimizer.step(){at(scheduler['site'])}"
+        return (f"{cls} is made and never stepped in {len(steps)} steps", fix) if whole and steps else None
+    used = [s["lr"] for s in steps if s["sched"].get(key, 0)]
+    if cls in STEADY and len(used) > 1 and len({json.dumps(s["lr"]) for s in steps}) == 1:
+        return f"{cls} steps {count} times, the lr in use never changes", "give it the optimizer that trains" + at(site)
+    return _horizon(result, scheduler, count, site)
+
+
+def _horizon(result: Result, scheduler: Event, count: int, site: str) -> tuple[str, str] | None:
+    horizon, cls = scheduler.get("horizon"), scheduler["cls"]
+    if not isinstance(horizon, int) or cls != "CosineAnnealingLR":
+        return None
+    if count > 1.2 * horizon + 1:
+        return f"{cls} steps {count} times with T_max={horizon}", "set T_max to the number of its steps" + at(
+            scheduler["site"]
+        )
+    steps = len(result.steps())
+    if complete(result) and count * 3 < horizon and abs(horizon - steps) <= 0.1 * steps:
+        return (
+            f"{cls} steps {count} times with T_max={horizon}, the number of optimizer steps",
+            "step it after every optimizer step, or set T_max to the number of epochs" + at(site),
+        )
+    return None
+
+
+def _attempts(result: Result) -> dict[int, int]:
+    """How often an optimizer was to be stepped before each step, those that a gradient scaler skipped included."""
+    tried: dict[int, int] = {}
+    count = 0
+    for event in result.ranks[0]:
+        if event["e"] == "scaler_step":
+            count += 1
+        elif event["e"] == "step":
+            tried[event["s"]] = count
+            count = 0
+    return tried
+
+
+# -- accumulation ------------------------------------------------------------
+
+
+def windows(result: Result) -> list[list[Event]]:
+    """The backward passes behind every step of the first optimizer, from where its gradients were last cleared."""
+    found: list[list[Event]] = []
+    current: list[Event] = []
+    last: Event | None = None
+    for event in result.ranks[0]:
+        if event["e"] == "bwd":
+            last = event
+            if event["fresh"] and event["fresh"][0]:
+                current = []
+        elif event["e"] == "bwd_end" and last is not None and 0 in event["opts"]:
+            current.append(last)
+        elif event["e"] == "step" and event["opt"] == 0:
+            found.append(current)
+            current = []
+    return found
+
+
+def usual_size(result: Result) -> int:
+    """How many backward passes a step usually has."""
+    sizes = [len(w) for w in windows(result) if w]
+    return max(sizes, key=sizes.count) if sizes else 0
+
+
+def judge_accumulation(result: Result, short: Result | None) -> Check:
+    """K micro-batches weigh as much as one batch, and so does a shorter last window."""
+    name, bound = "accumulation", "the factors of a window's losses add up to 1"
+    size = usual_size(result)
+    if size < 2:
+        return skipped(name, "one backward pass per optimizer step")
+    if len({e["site"] for w in windows(result) for e in w}) > 1:
+        return skipped(name, "several losses have backward passes of their own")
+    if re.search(r"\.grad\s*/=|\.grad\.(div|mul)_|\.grad\s*\*=", sources(result)):
+        return skipped(name, "gradients are scaled by hand after the backward pass")
+    site = at(site_of(result.events("bwd")))
+    partial = 0
+    for run in [result, *([short] if short else [])]:
+        for position, window in enumerate(windows(run)):
+            partial += len(window) != size
+            total = _window_total(window)
+            if total is None or not window:
+                return skipped(name, "the loss is scaled by a factor that is not 1/k")
+            if abs(total - 1) > 0.01:
+                what = f"{len(window)} micro-batches weigh {total:.3g} at step {position + 1}"
+                if len(window) == size:
+                    return failed(name, what, bound, f"divide the loss by the {size} micro-batches of a step{site}")
+                fix = (
+                    f"the last window of an epoch has {len(window)} micro-batches, not {size}: divide by its own number"
+                )
+                return failed(name, what, bound, fix + site)
+    return passed(name, f"{size} micro-batches per step, {partial} shorter windows", bound)
+
+
+def _window_total(window: list[Event]) -> float | None:
+    """What the losses of a window were multiplied by in sum; `None` if that cannot be told."""
+    count = len(window)
+    right = [any(abs(f * count - 1) < 0.01 for f in e["factors"]) for e in window]
+    if all(right):
+        return 1.0
+    factors = [max(e["factors"]) for e in window]
+    if len({round(f, 6) for f in factors}) == 1 and abs(1 / factors[0] - round(1 / factors[0])) < 0.01:
+        # The same 1/n on every micro-batch; an n far above any window is a number of tokens or pixels.
+        return sum(factors) if 1 / factors[0] <= 4 * max(count, 2) else None
+    total = sum(factors)
+    return 1.0 if abs(total - 1) < 0.01 else None
+
+
+def sources(result: Result) -> str:
+    """All Python of the project."""
+    return "\n".join(p.read_text("utf-8", "replace") for p in sorted(result.root.rglob("*.py")))
+
+
+# -- averaged weights ------------------------------------------------------------
+
+
+def judge_ema(result: Result) -> Check:
+    """An averaged copy moves, is a copy, and has the model's buffers."""
+    name, bound = "ema", "the averaged weights follow the model, buffers included"
+    steps = result.steps()
+    alias = result.events("average_alias")
+    if alias:
+        return failed(name, f"{alias[0]['label']} is the model itself", bound, "make it of copy.deepcopy(model)")
+    found = {e["label"]: e for e in result.events("average")}
+    if not found:
+        return skipped(name, "no averaged copy of the model was found")
+    final: Event = next(iter(result.events("final")), {"stale": {}, "ema": {}})
+    for label, event in found.items():
+        seen = [s["ema"][label] for s in steps if label in s["ema"]]
+        seen += [final["ema"][label]] if label in final["ema"] else []
+        if len(seen) > 3 and len(set(seen)) == 1:
+            fix = f"update {label} after every optimizer.step(){at(event['site'])}"
+            return failed(name, f"{label} is the same after {len(seen) - 1} steps", bound, fix)
+        stale = final["stale"].get(label)
+        if stale:
+            fix = f"copy the buffers too when {label} is updated: it evaluates with the statistics of its first day"
+            return failed(name, f"buffers never follow: {listed(stale)}", bound, fix)
+    return passed(name, f"{listed(found)} moved in {len(steps)} steps", bound)
+
+
+# -- validation ------------------------------------------------------------
+
+
+def passes(result: Result) -> list[dict[str, Any]]:
+    """The passes over loaders: which loader, its forward passes, and whether training happened in it."""
+    found: list[dict[str, Any]] = []
+    for event in result.ranks[0]:
+        if event["e"] == "iter":
+            found.append({"loader": event["loader"], "fwd": [], "bwd": 0, "samples": [], "values": {}, "sizes": []})
+        elif found and event["e"] == "fwd":
+            found[-1]["fwd"].append(event)
+        elif found and event["e"] == "bwd":
+            found[-1]["bwd"] += 1
+        elif found and event["e"] == "batch" and event["loader"] == found[-1]["loader"]:
+            found[-1]["samples"] += event["samples"]
+        elif found and event["e"] == "iter_end":
+            found[-1]["values"] = event.get("values", {})
+            found[-1]["whole"] = True
+    return found
+
+
+def judge_validation(result: Result, short: Result | None) -> Check:
+    """Evaluation in evaluation mode, without graphs, on fixed and unseen samples; training mode again afterwards."""
+    name = "validation"
+    read = passes(result)
+    training = {p["loader"] for p in read if p["bwd"]}
+    evaluating = [p for p in read if p["loader"] not in training and p["fwd"] and not p["bwd"]]
+    forwards = [e for p in evaluating for e in p["fwd"]]
+    if not evaluating:
+        forwards = [e for e in result.events("fwd") if e["trained"] and not (e["grad"] and e["train"])]
+    verdict = _modes(result, forwards) or _restored(result, forwards) or _same_data(result, evaluating, training)
+    if verdict:
+        return failed(name, *verdict)
+    for run in [result, *([short] if short else [])]:
+        averaged = _averaged_batches(run, training)
+        if averaged:
+            return failed(name, *averaged)
+    if not forwards:
+        return skipped(name, "no evaluation was seen")
+    return passed(name, f"{len(forwards)} forward passes", "evaluation mode, no graph, fixed samples")
+
+
+def _modes(result: Result, forwards: list[Event]) -> tuple[str, str, str] | None:
+    trained = {e["cls"] for e in result.events("fwd") if e["trained"]}
+    for event in forwards:
+        if event["cls"] not in trained or _GUARD.search(source_line(result, event["site"])):
+            continue
+        if event["train"] and event["layers"] > event["layers_eval"]:
+            fix = f"call model.eval() before evaluating{at(event['site'])}"
+            return f"{event['cls']} evaluates in training mode", "evaluation mode", fix
+        if event["grad"]:
+            fix = f"evaluate under torch.no_grad() or torch.inference_mode(){at(event['site'])}"
+            return "evaluation builds a graph", "no gradients in evaluation", fix
+    return None
+
+
+def _restored(result: Result, forwards: list[Event]) -> tuple[str, str, str] | None:
+    """Training forward passes in evaluation mode after an evaluation."""
+    own = {id(e) for e in forwards}
+    waiting: list[Event] = []
+    first_mode: bool | None = None
+    for event in result.ranks[0]:
+        if event["e"] == "fwd" and event["trained"] and event["grad"] and id(event) not in own:
+            waiting.append(event)
+        elif event["e"] == "bwd":
+            for forward in waiting:
+                first_mode = forward["train"] if first_mode is None else first_mode
+                if first_mode and not forward["train"]:
+                    fix = f"call model.train() again after evaluating{at(forward['site'])}"
+                    return f"{forward['cls']} goes on training in evaluation mode", "training mode restored", fix
+            waiting = []
+        elif event["e"] in ("iter", "iter_end"):
+            waiting = []
+    return None
+
+
+def _same_data(result: Result, evaluating: list[dict[str, Any]], training: set[int]) -> tuple[str, str, str] | None:
+    loaders = {e["i"]: e for e in result.events("loader")}
+    held_out = {p["loader"] for p in evaluating}
+    for event in result.events("probe"):
+        if event["loader"] in held_out and not event["same"]:
+            fix = "switch random augmentation off in the evaluation set" + at(loaders[event["loader"]]["site"])
+            return "an evaluation sample differs when it is read again", "fixed evaluation samples", fix
+    learned = {s for p in passes(result) if p["loader"] in training for s in p["samples"]}
+    for p in evaluating:
+        shared = sum(s in learned for s in p["samples"])
+        if len(p["samples"]) >= 4 and shared > len(p["samples"]) / 2:
+            fix = "keep evaluation samples out of the training set" + at(loaders[p["loader"]]["site"])
+            return f"{shared} of {len(p['samples'])} evaluation samples are trained on", "disjoint samples", fix
+    return None
+
+
+def _averaged_batches(result: Result, training: set[int]) -> tuple[str, str, str] | None:
+    """A logged metric that is the mean of the batches' means although the last batch is smaller."""
+    numbers = None
+    for p in passes(result):
+        if p["loader"] in training:
+            continue
+        for site, pairs in p["values"].items():
+            sizes = [n for _, n in pairs]
+            if len(pairs) < 2 or len(set(sizes)) == 1 or not all(math.isfinite(v) for v, _ in pairs):
+                continue
+            plain = sum(v for v, _ in pairs) / len(pairs)
+            weighted = sum(v * n for v, n in pairs) / sum(sizes)
+            numbers = logged_numbers(result) if numbers is None else numbers
+            if _printed(plain, weighted, numbers):
+                fix = f"weigh every batch by its size: sum the per-sample values, divide by their number{at(site)}"
+                return f"logs {plain:.6g}, the mean of batch means", f"{weighted:.6g}, the mean over samples", fix
+    return None
+
+
+def _printed(plain: float, weighted: float, numbers: list[tuple[float, int]]) -> bool:
+    for value, digits in numbers:
+        if digits >= 4 and round(plain, digits) == value and round(weighted, digits) != value:
+            return not any(round(weighted, d) == v and d >= 4 for v, d in numbers)
+    return False
+
+
+def logged_numbers(result: Result) -> list[tuple[float, int]]:
+    """Every decimal number that the program printed or wrote into a text file, with its digits after the point."""
+    texts = [result.output]
+    for event in result.events("write"):
+        path = result.root / event["path"]
+        if path.suffix in (".jsonl", ".json", ".csv", ".txt", ".log", ".tsv") and path.is_file():
+            texts.append(path.read_text("utf-8", "replace")[-200_000:])
+    found = re.findall(r"-?\d+\.(\d+)(?![\d.]*e)", "\n".join(texts))
+    values = re.findall(r"(-?\d+\.\d+)(?![\d.]*e)", "\n".join(texts))
+    return [(float(v), min(len(d), 12)) for v, d in zip(values, found)]
+
+
+# -- memory, syncs ------------------------------------------------------------
+
+
+def judge_memory(result: Result) -> Check:
+    """Nothing stays alive from step to step."""
+    name, bound = "memory", "no growth of live graphs or tensors from step to step"
+    steps = result.steps()
+    if len(steps) < 6:
+        return skipped(name, f"only {len(steps)} optimizer steps were seen")
+    grown = graph_growth(name, bound, result, steps)
+    if grown:
+        return grown
+    counts = [s["tensors"] for s in steps if "tensors" in s]
+    boundary = len(result.events("iter")) > 1 or not result.events("iter")
+    rising = len(counts) >= 4 and all(b > a for a, b in zip(counts, counts[1:]))
+    if rising and boundary:
+        rate = (counts[-1] - counts[0]) / (4.0 * (len(counts) - 1))
+        fix = "something collects tensors over the steps: keep numbers (.item() at log steps) or clear it"
+        return failed(name, f"{rate:.1f} tensors more per step", bound, fix)
+    span = f"{min(counts)} to {max(counts)} live tensors, " if counts else ""
+    return passed(name, f"{span}{steps[-1]['graphs']} old graphs after {len(steps)} steps", bound)
+
+
+def judge_syncs(result: Result, allowed: float | None) -> Check:
+    """User code does not wait for the device in every micro-batch."""
+    limit = SYNC_BOUND if allowed is None else allowed
+    name, bound = "syncs", f"at most {limit:g} host syncs per optimizer step, none per micro-batch"
+    steps = [s for s in result.steps()[1:] if not s["mixed"]]
+    if len(steps) < 2:
+        return skipped(name, "too few optimizer steps without an evaluation between them were seen")
+    size = max(usual_size(result), 1)
+    rates: dict[str, float] = {}
+    for site in {site for s in steps for site in s["syncs"]}:
+        hits = [s["syncs"].get(site, 0) for s in steps]
+        if not _GUARD.search(source_line(result, site)) and sum(h > 0 for h in hits) > 0.7 * len(steps):
+            rates[site] = sum(hits) / len(hits)
+    worst = max(rates, key=lambda s: rates[s], default="")
+    if size > 1 and worst and rates[worst] > PER_SITE:
+        what = source_line(result, worst).strip()[:80]
+        fix = f"{worst} waits for the device in every micro-batch ({what}): keep the tensor and read it when logging"
+        return failed(name, f"{rates[worst]:.1f} per optimizer step at one line", bound, fix)
+    total = sum(rates.values())
+    if total > limit:
+        fix = f"read values only when logging: {listed(f'{s} ({r:.1f})' for s, r in sorted(rates.items()))}"
+        return failed(name, f"{total:.1f} per optimizer step", bound, fix)
+    return passed(name, f"{total:.1f} per optimizer step", bound)
+
+
+# -- logs ------------------------------------------------------------
+
+
+def judge_logs(result: Result, fields: list[str] | None) -> Check:
+    """A JSON-lines log parses, its steps rise, its numbers are finite and agree with what was seen."""
+    name, bound = "logs", "every line parses, steps rise, values are finite and agree with the run"
+    written = {result.root / e["path"] for rank in range(len(result.ranks)) for e in result.events("write", rank)}
+    files = sorted(p for p in written if p.suffix == ".jsonl" and p.is_file())
+    if not files:
+        return skipped(name, "no .jsonl log is written")
+    records = 0
+    for path in files:
+        where = str(path.relative_to(result.root))
+        try:
+            rows = [json.loads(line) for line in path.read_text("utf-8", "replace").splitlines() if line.strip()]
+        except ValueError as error:
+            return failed(name, f"{where} does not parse: {error}", bound, "write one JSON object a line")
+        records += len(rows)
+        problem = _log_problem(result, [r for r in rows if isinstance(r, dict)], fields)
+        if problem:
+            return failed(name, f"{where}: {problem[0]}", bound, problem[1])
+    return passed(name, f"{records} records in {listed(p.name for p in files)}", bound)
+
+
+def _log_problem(result: Result, rows: list[dict[str, Any]], fields: list[str] | None) -> tuple[str, str] | None:
+    steps = [r["step"] for r in rows if isinstance(r.get("step"), int)]
+    if any(b < a for a, b in zip(steps, steps[1:])):
+        return "steps fall", "log the global optimizer step"
+    for row in rows:
+        for key, value in row.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                return f"{key} is {value} at step {row.get('step')}", "log finite values, or stop before this point"
+    training = [r for r in rows if isinstance(r.get("step"), int) and isinstance(r.get("lr"), (int, float))]
+    if fields and not training:
+        return "no record has step and lr", f"log {', '.join(fields)} at every logged step"
+    for row in training:
+        missing = [f for f in fields or [] if not any(k == f or k.startswith(f.rstrip("*")) for k in row)]
+        if missing:
+            return f"a record lacks {listed(missing)}", f"log {', '.join(fields or [])} at every logged step"
+        problem = _contradiction(result.steps(), result.events("clip"), row)
+        if problem:
+            return problem
+    return None
+
+
+def _contradiction(steps: list[Event], clips: list[Event], row: dict[str, Any]) -> tuple[str, str] | None:
+    near = [steps[i] for i in range(row["step"] - 2, row["step"] + 2) if 0 <= i < len(steps)]
+    rates = [lr for s in near for lr in s["lr"]]
+    if near and rates and not any(abs(lr - row["lr"]) <= 2e-2 * max(abs(lr), 1e-12) for lr in rates):
+        return f"lr {row['lr']:.4g} at step {row['step']}, where {rates[0]:.4g} is used", "log the optimizer's own lr"
+    norm = row.get("grad_norm")
+    if not near or not isinstance(norm, (int, float)):
+        return None
+    seen = [s["norm"] for s in near] + [c["norm"] for c in clips if c["norm"] is not None]
+    scale = max((s["scaler"][0][0] for s in near if s["scaler"]), default=1.0)
+    agrees = any(abs(v - norm) <= 2e-2 * max(abs(v), 1e-9) for v in seen)
+    if not agrees and scale > 1 and any(abs(v * scale - norm) <= 2e-2 * v * scale for v in seen):
+        return "grad_norm is still multiplied by the loss scale", "log the norm after scaler.unscale_()"
+    return None
+
+
+def judge_order(result: Result) -> Iterator[Check]:
+    """Two epochs of a shuffling loader have different orders."""
+    verdict = order_changes(result, "reproducible.order", "the order of the samples changes with the epoch")
+    if verdict:
+        yield verdict

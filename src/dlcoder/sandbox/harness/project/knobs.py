@@ -1,0 +1,254 @@
+"""Options of the user's program, from its command line and its configuration files, and whether each has an effect."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from .judge_loop import sources
+from .runs import Event, Result
+
+PLACEHOLDER = "__DLCODER_VALUE__"
+"""Stands for one value in a configuration file's text, as `smoke` sends it."""
+
+_SEED = re.compile(r"(^|[._-])seed$", re.IGNORECASE)
+_LENGTH = re.compile(
+    r"(^|[._-])(max|num|n|total|train)?[_-]?(train[_-])?(steps|iters|iterations|updates)$", re.IGNORECASE
+)
+_EPOCHS = re.compile(r"(^|[._-])(max|num|n|total)?[_-]?epochs?$", re.IGNORECASE)
+_RESUME = re.compile(r"resume|restore|continue|auto_?resume", re.IGNORECASE)
+_LOAD = re.compile(r"init[_-]?from|load|checkpoint|ckpt|pretrained|weights$", re.IGNORECASE)
+_MACHINE = re.compile(
+    r"device|cuda|gpu|cpu|backend|rank|world|dist|port|master|node|nproc|resume|restore|continue|config|cfg|"
+    r"compile|wandb|tensorboard|mlflow|project|tags?$|entity|pin_?memory|prefetch|persistent|deterministic|benchmark|tf32|channels_last|"
+    r"verbose|quiet|debug|profile|log_level|fused|foreach|help|version|download|no_?sync|timeout|ckpt|checkpoint",
+    re.IGNORECASE,
+)
+_TRAINS = re.compile(
+    r"(^|[._-])(lr|learning_?rate|min_?lr|weight_?decay|wd|momentum|betas?\d?|eps|dropout|drop|p|smoothing|label_?smoothing|"
+    r"warm_?up.*|clip.*|grad_?clip.*|max_?norm|accum.*|gradient_?accum.*|ema.*|decay|batch_?size|bs|seed|.*weight|alpha|"
+    r"gamma|temperature|tau|margin|width|hidden.*|dim|channels|depth|layers|n_?layers?|heads|n_?heads?|epochs|.*steps|"
+    r".*iters|size|samples|classes|num_?classes|scheduler|optimizer|loss|model|augment.*|flip|crop)$",
+    re.IGNORECASE,
+)
+
+
+_SIMPLE = ("_StoreAction", "_StoreTrueAction", "_StoreFalseAction", "BooleanOptionalAction")
+
+
+class Knob:
+    """One option.
+
+    Attributes:
+        name: As the user writes it: "--weight-decay" or "optim.weight_decay (config.yaml)".
+        leaf: The last part of its name, with underscores.
+        value: What it is in the usual run.
+        file: The configuration file, or an empty text for the command line.
+    """
+
+    def __init__(self, name: str, leaf: str, value: Any, file: str, template: str, option: Event | None) -> None:
+        self.name = name
+        self.leaf = leaf
+        self.value = value
+        self.file = file
+        self.template = template
+        self.option = option
+
+    @property
+    def kind(self) -> str:
+        """Of which type its values are: "flag", "bool", "int", "float", "str", or "" where that is not known."""
+        if self.option is not None:
+            if self.option["kind"] in ("_StoreTrueAction", "_StoreFalseAction", "BooleanOptionalAction"):
+                return "flag"
+            if self.option["type"] in ("int", "float", "str"):
+                return str(self.option["type"])
+            return "str" if isinstance(self.value, str) or self.value is None else type(self.value).__name__
+        return type(self.value).__name__ if self.value is not None else ""
+
+    def set(self, value: Any) -> dict[str, Any]:
+        """What to give a run so that this option has `value`: `extra` arguments or `files`."""
+        if self.file:
+            text = self.template.replace(json.dumps(PLACEHOLDER), literal(value)).replace(PLACEHOLDER, literal(value))
+            return {"files": {self.file: text}}
+        flags = self.option["flags"] if self.option else []
+        flag = next((f for f in flags if f.startswith("--")), flags[0] if flags else "")
+        if self.kind == "flag":
+            negative = next((f for f in flags if f.startswith("--no-")), "")
+            return {"extra": [flag if value or not negative else negative]}
+        return {"extra": [flag, str(value)]}
+
+    def other(self) -> Any:
+        """A different value that the program should accept; `None` where none is known."""
+        choices = (self.option or {}).get("choices")
+        if choices:
+            return next((c for c in choices if c != str(self.value)), None)
+        value, kind = self.value, self.kind
+        if kind == "flag":
+            return not value if not self.option or self.option["kind"] != "_StoreFalseAction" else value
+        if isinstance(value, bool):
+            return not value
+        if kind == "int":
+            return int(value) * 2 if isinstance(value, int) and value else 1 if value == 0 else 2
+        if kind == "float":
+            base = float(value) if isinstance(value, (int, float)) else 0.0
+            return base / 2 if base else 0.1
+        if kind == "str":
+            return f"{value}x" if value else "other"
+        return None
+
+
+def literal(value: Any) -> str:
+    """A value as both YAML and JSON read it."""
+    if isinstance(value, float):
+        text = f"{value:.12f}".rstrip("0")
+        return text + "0" if text.endswith(".") else text
+    return json.dumps(value)
+
+
+def find_knobs(plain: Result, configs: dict[str, list[Event]], args: list[str]) -> list[Knob]:
+    """The options of a program.
+
+    Args:
+        plain: A run of it.
+        configs: Leaves of configuration files, by path: name, value and the file's text with a placeholder.
+        args: The arguments of the run.
+
+    Returns:
+        Command-line options, and the leaves of the configuration files that the run read; of a leaf that several
+        files have, the one that was read last.
+    """
+    found = []
+    for event in plain.events("options")[:1]:
+        for option in event["options"]:
+            plain_kind = option["kind"] in (
+                "_StoreAction",
+                "_StoreTrueAction",
+                "_StoreFalseAction",
+                "BooleanOptionalAction",
+            )
+            if option["flags"] and plain_kind and option["nargs"] in (None, 0, "?"):
+                name = next((f for f in option["flags"] if f.startswith("--")), option["flags"][0])
+                found.append(Knob(name, option["dest"], option["value"], "", "", option))
+    leaves: dict[str, Knob] = {}
+    for file in list(dict.fromkeys(e["path"] for e in plain.events("config"))):
+        for leaf in configs.get(file, []):
+            last = leaf["name"].rpartition(".")[2]
+            leaves[leaf["name"]] = Knob(f"{leaf['name']} ({file})", last, leaf["value"], file, leaf["template"], None)
+    return found + list(leaves.values())
+
+
+def seed_knob(knobs: Iterable[Knob]) -> Knob | None:
+    """The option that holds the seed."""
+    return next((k for k in knobs if _SEED.search(k.leaf) and k.kind in ("int", "")), None)
+
+
+def length_knobs(knobs: Iterable[Knob]) -> list[Knob]:
+    """Options by which a run is made longer."""
+    knobs = list(knobs)
+    steps = [k for k in knobs if _LENGTH.fullmatch(k.leaf) and k.kind == "int"]
+    return steps[:1] + [k for k in knobs if _EPOCHS.fullmatch(k.leaf) and k.kind == "int"][:1]
+
+
+def resume_knob(knobs: Iterable[Knob]) -> Knob | None:
+    """The option by which a run is resumed."""
+    knobs = list(knobs)
+    for pattern in (_RESUME, _LOAD):
+        for knob in knobs:
+            choices = (knob.option or {}).get("choices") or []
+            if pattern.search(knob.leaf) and (pattern is _RESUME or "resume" in choices or not knob.value):
+                return knob
+    return None
+
+
+def resume_value(knob: Knob, checkpoint: str) -> Any:
+    """What the option must be for a run to go on from a checkpoint."""
+    choices = (knob.option or {}).get("choices") or []
+    if "resume" in choices:
+        return "resume"
+    if "auto" in choices:
+        return "auto"
+    return True if knob.kind in ("flag", "bool") else checkpoint
+
+
+def why_not(knob: Knob) -> str:
+    """Why an option is not tried; empty if it should be."""
+    if _MACHINE.search(knob.leaf):
+        return "depends on the machine or another run"
+    if knob.other() is None:
+        return "no other value is known"
+    return ""
+
+
+def is_read(knob: Knob, plain: Result) -> bool | None:
+    """Whether the program reads an option; `None` where that cannot be told."""
+    final: Event = next(iter(plain.events("final")), {"reads": {}})
+    code = sources(plain)
+    if knob.option is not None:
+        reads = final["reads"].get("argparse")
+        if reads is None or "__dict__" in reads:
+            return None if re.search(rf"\b{re.escape(knob.leaf)}\b", _without_declaration(code, knob.leaf)) else False
+        return knob.leaf in reads
+    classes = {e["cls"]: e["fields"] for e in plain.events("dataclass")}
+    holders = [cls for cls, fields in classes.items() if knob.leaf in fields]
+    if holders:
+        return any(knob.leaf in final["reads"].get(cls, []) for cls in holders)
+    return None if re.search(rf"\b{re.escape(knob.leaf)}\b", code) else False
+
+
+def _without_declaration(code: str, leaf: str) -> str:
+    """The code without the add_argument call that declares an option."""
+    flag = re.escape(leaf).replace("_", "[-_]")
+    return re.sub(rf"add_argument\(\s*['\"]--{flag}['\"].*", "", code)
+
+
+def shapes_training(knob: Knob) -> bool:
+    """Whether an option's name says that it must have an effect on training."""
+    return bool(_TRAINS.search(knob.leaf))
+
+
+def signature(result: Result) -> str:
+    """All that a run shows, without times: two runs with the same one cannot be told apart."""
+    kept: list[Any] = []
+    for events in result.ranks:
+        for event in events:
+            if event["e"] in _OBSERVED:
+                kept.append(
+                    {k: v for k, v in event.items() if k not in ("site", "m", "tensors", "tensor_bytes", "bulk_s")}
+                )
+    root = str(result.root)
+    lines = [re.sub(r"\d+(\.\d+)?(e[-+]?\d+)?", "#", line) for line in result.output.replace(root, "").splitlines()]
+    written = [_file_size(result, e["path"]) for e in result.events("write")]
+    return json.dumps([kept, lines, written, result.codes]).replace(root, "")
+
+
+_OBSERVED = [
+    "optimizer",
+    "scheduler",
+    "loader",
+    "fwd",
+    "bwd",
+    "clip",
+    "step",
+    "group",
+    "ddp",
+    "save",
+    "load",
+    "coll",
+    "write",
+    "error",
+    "end",
+    "average",
+    "set_epoch",
+    "iter",
+    "iter_end",
+]
+
+
+def _file_size(result: Result, path: str) -> Any:
+    """A text file's number of lines and fields, which an option may change."""
+    file = result.root / path
+    if file.suffix not in (".jsonl", ".csv", ".txt", ".log", ".json") or not file.is_file():
+        return path
+    return [path, [re.sub(r"\d+(\.\d+)?", "#", line) for line in file.read_text("utf-8", "replace").splitlines()[:200]]]
