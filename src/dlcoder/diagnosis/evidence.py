@@ -17,13 +17,17 @@ from dlcoder.diagnosis.trends import trend_facts
 from dlcoder.knowledge.signatures import Scope
 
 
+_NATIVE_FRAME = re.compile(r"\s*frame #\d+: ")
+"""Lines of a C++ backtrace: their symbols would read as messages."""
+
+
 def pattern_facts(lines: Sequence[Line], scope: Scope) -> list[Fact]:
     """The patterns of `scope` that match among `lines`."""
     if not lines:
         return []
     scanner = scope_scanner(scope)
     facts = []
-    for index, number in scanner.match([line.text for line in lines]):
+    for index, number in scanner.match(["" if _NATIVE_FRAME.match(line.text) else line.text for line in lines]):
         pattern = scanner.patterns[index]
         facts.append(Fact(pattern.id, lines[number], dict(pattern.weights), pattern.role, pattern.note))
     return facts

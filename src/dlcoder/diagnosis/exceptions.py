@@ -40,8 +40,12 @@ _CONFIG_FRAME = re.compile(
 _CONFIG_OBJECTS = frozenset(
     ["Namespace", "ConfigDict", "Config", "CfgNode", "DictConfig", "AttrDict", "EasyDict", "Munch", "Box", "Struct", "HParams", "Bunch", "Dict", "SimpleNamespace", "DotDict"]
 )
+_METHODS = frozenset(
+    "train eval cuda cpu to parameters named_parameters forward step backward zero_grad state_dict load_state_dict "
+    "shape size dtype device item numpy detach requires_grad modules children".split()
+)
 _LABEL_CODE = re.compile(
-    r"label|annot|ann\b|ann\[|bbox|boxes|target|gt_|categor|class(?:es)?\b|cls\b|coco|voc|xml|polygon|segmentation|caption|transcript|\.split\(|mask",
+    r"split(?:t?ed)?\b|\blines?\[|\brow\[|Image\.open\(|label|annot|ann\b|ann\[|bbox|boxes|target|gt_|categor|class(?:es)?\b|cls\b|coco|voc|xml|polygon|segmentation|caption|transcript|\.split\(|mask",
     re.I,
 )
 _DATA_FRAME = re.compile(
@@ -62,7 +66,7 @@ def _library_of(frame: Frame | None) -> str:
 
 
 def _stack(raised: Raised) -> str:
-    return "\n".join(f"{frame.file} {frame.function} {frame.code}" for frame in raised.frames[-14:])
+    return raised.before + "\n".join(f"{frame.file} {frame.function} {frame.code}" for frame in raised.frames[-14:])
 
 
 def _import_facts(raised: Raised) -> list[Fact]:
@@ -117,7 +121,7 @@ def _attribute_facts(raised: Raised) -> list[Fact]:
     module = _MODULE_ATTRIBUTE.search(raised.message)
     if module and module[1]:
         top = module[1].split(".")[0].lower()
-        if top in LIBRARIES or len(module[1].split(".")) > 1:
+        if top in LIBRARIES:
             return [Fact("attr.module-gone", raised.line, note=f"{module[1]} has no {module[2]} in this version")]
         return [Fact("attr.module-own", raised.line)]
     found = _OBJECT_ATTRIBUTE.search(raised.message)
@@ -125,7 +129,9 @@ def _attribute_facts(raised: Raised) -> list[Fact]:
         return []
     owner, name = found[1].split(".")[-1], found[2]
     facts = []
-    if owner in _CONFIG_OBJECTS:
+    if owner in _CONFIG_OBJECTS and name in _METHODS:
+        facts.append(Fact("attr.object", raised.line, note=f"{owner} is not a module: it has no {name}"))
+    elif owner in _CONFIG_OBJECTS:
         facts.append(Fact("attr.config", raised.line, note=f"the configuration has no {name}"))
     elif owner == "NoneType":
         stack = _stack(raised)
@@ -186,12 +192,15 @@ def _call_facts(raised: Raised) -> list[Fact]:
 
 
 def _lookup_facts(raised: Raised) -> list[Fact]:
-    stack = _stack(raised) + " " + raised.line.raw
-    text = raised.message
+    stack = _stack(raised)
     facts: list[Fact] = []
+    text = raised.message
     in_data = bool(_DATA_FRAME.search(stack))
     if raised.name == "KeyError":
-        if _LOAD_FRAME.search(stack):
+        code = (raised.deepest.code if raised.deepest else raised.before).split("#")[0]
+        if re.search(r"\b(?:cfg|conf|config|hparams|hyp|opts?|args|params|settings)\b[^=\n]{0,60}\[", code):
+            facts.append(Fact("key.in-config", raised.line, note="raised while the configuration is read"))
+        elif _LOAD_FRAME.search(stack):
             facts.append(Fact("key.in-load", raised.line, note="raised while a checkpoint is read"))
         elif _OPTIM_FRAME.search(stack):
             facts.append(Fact("key.in-optimizer", raised.line))
@@ -237,10 +246,13 @@ def _value_facts(raised: Raised) -> list[Fact]:
         else:
             facts.append(Fact("zero.other", raised.line))
     if raised.name == "AssertionError":
-        if in_data or _LABEL_CODE.search(stack):
-            facts.append(Fact("assert.in-data", raised.line))
-        elif re.search(r"isfile|isdir|exists|os\.path", stack + text):
+        checked = (raised.deepest.code if raised.deepest else raised.before) + " " + text
+        if re.search(r"isfile|isdir|exists|os\.path|Path\(", checked):
             facts.append(Fact("assert.path", raised.line, note="a path was checked"))
+        elif re.search(r"\bempty\b|len\([^)]*\) ?(?:>|!=|>=) ?[01]|no (?:samples|data|images)|> 0\b", checked):
+            facts.append(Fact("assert.empty", raised.line, note="a length was checked"))
+        elif in_data or _LABEL_CODE.search(stack + text):
+            facts.append(Fact("assert.in-data", raised.line))
         elif _CONFIG_FRAME.search(stack):
             facts.append(Fact("assert.config", raised.line))
     return facts

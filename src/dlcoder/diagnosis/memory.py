@@ -91,6 +91,8 @@ def _judge(oom: Oom) -> list[Fact]:
 
     total, request, free = oom.total, oom.request, oom.free
     mine = max(oom.reserved or 0.0, oom.allocated or 0.0)
+    if oom.reserved is not None and oom.allocated is not None and oom.reserved < oom.allocated:
+        mine = oom.reserved + oom.allocated  # up to torch 1.3 "cached" counted only what was idle
     gib = 2.0**30
     if total and request and request > 1.05 * total and request > 8 * gib:
         say(
@@ -103,7 +105,7 @@ def _judge(oom: Oom) -> list[Fact]:
         say("oom.free-plenty", f"{free / gib:.1f} GiB were free for a request of {request / gib:.2f} GiB")
     if total and free is not None and mine:
         elsewhere = total - free - mine
-        if elsewhere > max(0.22 * total, 1.2 * gib):
+        if elsewhere > max(0.3 * total, 1.5 * gib):
             say(
                 "oom.held-elsewhere",
                 f"{elsewhere / gib:.1f} of {total / gib:.1f} GiB are held by something else than this process",

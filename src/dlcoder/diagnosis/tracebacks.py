@@ -52,6 +52,7 @@ class Raised:
         frames: Outermost first; empty where only the last line was pasted.
         line: The line of the exception itself.
         inner: Whether it was raised by a worker or child, inside of another.
+        before: The two lines above, where they are all that was pasted of the traceback.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Raised:
     frames: tuple[Frame, ...]
     line: Line
     inner: bool = False
+    before: str = ""
 
     @property
     def own(self) -> Frame | None:
@@ -136,9 +138,14 @@ def find_exceptions(lines: Sequence[Line], limit: int = 400) -> list[Raised]:
         match = _EXCEPTION.match(line.text[:2000])
         if match and not _WARNING.search(match[2]):
             message = _message(lines, i, match[3] or "")
-            raised = Raised(match[2], match[1].rstrip("."), message, tuple(state.frames), line, state.inner)
+            before = "" if state.frames else "\n".join(above.text for above in lines[max(i - 2, 0) : i])[:400]
+            raised = Raised(match[2], match[1].rstrip("."), message, tuple(state.frames), line, state.inner, before)
             found.append(raised)
             state.frames = []
             if len(found) >= limit:
                 break
+    for state in open_by_rank.values():
+        if state.frames and state.frames[-1].code.startswith("assert"):
+            last = state.frames[-1]
+            found.append(Raised("AssertionError", "", last.code, tuple(state.frames), last.line, state.inner))
     return found

@@ -89,6 +89,9 @@ def nan_facts(series: Sequence[Series]) -> list[Fact]:
         facts.append(_fact("nan.one-term", point, f"only {names} is not finite, other terms are"))
     elif len(part_bad) >= 2:
         facts.append(_fact("nan.all-terms", point, "all loss terms are not finite"))
+    epochs = [p.value for s in series if s.kind == "step" and "epoch" in s.name for p in s.points if p.line.number <= point.line.number]
+    if epochs and before and epochs[-1] >= 3:
+        facts.append(_fact("nan.late-epoch", point, "all samples had been seen before"))
     recovered = [p for p in main.points[first:] if math.isfinite(p.value)]
     if recovered and len(recovered) >= 2:
         facts.append(_fact("nan.recovers", recovered[0], "later values are finite again"))
@@ -169,6 +172,20 @@ def _rises(values: Sequence[float], share: float = 0.1) -> bool:
     )
 
 
+def _jumps(values: Sequence[float]) -> bool:
+    """Whether the values left their level for one several times as high, and stayed there."""
+    third = max(len(values) // 3, 2)
+    return len(values) >= 5 and 0 < 5 * _median(values[:third]) < min(values[-2:])
+
+
+def _early(series: Sequence[Series]) -> bool:
+    """Whether the log shows the beginning of training, where a loss has to move."""
+    steps = [s for s in series if s.kind == "step" and s.finite]
+    epochs = [s for s in steps if "epoch" in s.name]
+    first = min((s.finite[0] for s in epochs or steps), default=math.inf)
+    return first <= (3 if epochs else 300)
+
+
 _LOG_K = {
     math.log(k): k for k in (2, 3, 4, 5, 6, 7, 8, 10, 20, 21, 64, 80, 100, 128, 200, 256, 512, 1000, 1024, 4096, 65536)
 }
@@ -185,9 +202,12 @@ def learning_facts(series: Sequence[Series]) -> list[Fact]:
         spread = (max(values) - min(values)) / max(abs(level), 1e-12)
         if _falls(values, 0.02):
             facts.append(_fact("loss.falls", main.points[-1], "the loss falls"))
-        if spread < 0.03 and len(values) >= 4:
+        rest = values[1:] if len(values) >= 4 else values
+        if (max(rest) - min(rest)) / max(abs(level), 1e-12) < 0.03 and len(rest) >= 3:
             facts.append(_fact("loss.flat", main.points[-1], f"the loss stays at {level:.4g}"))
-        if max(values) > 50 * max(abs(_median(values[: max(3, len(values) // 4)])), 1e-3) or values[-1] > 1e6:
+            if _early(series):
+                facts.append(_fact("loss.flat-early", main.points[0], "from the beginning"))
+        if max(values) > 50 * max(abs(_median(values[: max(3, len(values) // 4)])), 1e-3) or values[-1] > 1e6 or _jumps(values):
             facts.append(_fact("loss.diverges", max(main.points, key=lambda p: p.value), "the loss diverges"))
         elif _rises(values, 0.25):
             facts.append(_fact("loss.rises", main.points[-1], "the loss rises"))
@@ -198,6 +218,8 @@ def learning_facts(series: Sequence[Series]) -> list[Fact]:
         )
         if near and level > 0.5:
             facts.append(_fact("loss.at-log-k", main.points[-1], f"{level:.4f} is ln {near}: a uniform guess"))
+        if len(values) >= 3 and min(values) >= -1.0001 and values[-1] < -0.99 and abs(values[-1] - values[-2]) < 1e-3:
+            facts.append(_fact("loss.at-minus-one", main.points[-1], "a cosine loss of -1: all outputs are alike"))
         if len(values) >= 3 and all(abs(v) < 1e-9 for v in values[-3:]):
             facts.append(_fact("loss.zero", main.points[-1], "the loss is exactly 0"))
         if any(v < -1e6 for v in values):
@@ -209,6 +231,16 @@ def learning_facts(series: Sequence[Series]) -> list[Fact]:
             break
     facts += _gap_facts(series, trained)
     return facts
+
+
+def adversarial_facts(series: Sequence[Series]) -> list[Fact]:
+    """Whether one of two opposed losses has vanished."""
+    critic = next((s for s in series if s.kind == "loss" and re.search(r"(?:^|[_ /])d(?:isc\w*)?(?:[_ /]|$)|discriminator|critic", s.name)), None)
+    maker = next((s for s in series if s.kind == "loss" and re.search(r"(?:^|[_ /])g(?:en\w*)?(?:[_ /]|$)|generator", s.name)), None)
+    if critic and maker and len(critic.finite) >= 2 and maker.finite and max(abs(v) for v in critic.finite[-3:]) < 0.02 and maker.finite[-1] > 3:
+        note = f"the discriminator's loss is {critic.finite[-1]:g}, the generator's {maker.finite[-1]:g}"
+        return [_fact("loss.critic-wins", critic.points[-1], note)]
+    return []
 
 
 def _gap_facts(series: Sequence[Series], trained: Series | None) -> list[Fact]:
@@ -244,6 +276,8 @@ def _gap_facts(series: Sequence[Series], trained: Series | None) -> list[Fact]:
             facts.append(_fact("accuracy.constant", s.points[-1], f"`{s.name}` is {values[0]:g} every time"))
             if values[0] == 0:
                 facts.append(_fact("accuracy.zero", s.points[-1], f"`{s.name}` is 0 every time"))
+        elif len(values) == 2 and values[0] == values[1] and values[0] not in (0, 1, 100):
+            facts.append(_fact("accuracy.same-twice", s.points[-1], f"`{s.name}` is {values[0]:g} both times"))
         elif len(values) >= 2 and all(v == 0 for v in values):
             facts.append(_fact("accuracy.zero", s.points[-1], f"`{s.name}` is 0 every time"))
     return facts
@@ -259,7 +293,9 @@ def cost_facts(series: Sequence[Series]) -> list[Fact]:
             n = min(len(waits.points), len(steps.points))
             pairs = [(waits.points[i], steps.points[i]) for i in range(n)]
             shares = [_share(w, t) for w, t in pairs if _share(w, t) is not None]
-            later = [x for x in shares[1:] if x is not None] or [x for x in shares if x is not None]
+            later = [x for x in shares[1:] if x is not None] or [x for x in shares if x is not None and n == 1]
+            if len(pairs) == 1 and re.search(r"\[ *0/", pairs[0][0].line.text):
+                later = []  # the first step of an epoch always waits for its workers to start
             if later and _median(later) > 0.4:
                 facts.append(_fact("time.data-bound", pairs[-1][0], f"{_median(later):.0%} of a step waits for data"))
             elif later and _median(later) < 0.15:
@@ -296,6 +332,24 @@ def repeat_facts(series: Sequence[Series]) -> list[Fact]:
     return facts
 
 
+_LOADED = re.compile(r"load(?:ed|ing) (?:the )?(?:checkpoint|model|weights|state|pretrained)|resum(?:e|ed|ing)\b|restor(?:ed|ing)|from checkpoint", re.I)
+
+
+def resume_facts(series: Sequence[Series], lines: Sequence[Line]) -> list[Fact]:
+    """Whether the loss jumped back when a checkpoint was loaded."""
+    marks = [line.number for line in lines if _LOADED.search(line.text[:300])]
+    for s in series:
+        if s.kind != "loss" or not marks:
+            continue
+        for mark in marks:
+            before = [p.value for p in s.points if p.line.number < mark and math.isfinite(p.value)]
+            after = [p for p in s.points if p.line.number > mark and math.isfinite(p.value)]
+            if before and after and before[-1] > 0 and after[0].value > 1.8 * _median(before[-5:]):
+                note = f"before {_median(before[-5:]):.3g}, after {after[0].value:.3g}"
+                return [_fact("loss.jump-after-load", after[0], note)]
+    return []
+
+
 def progress_facts(series: Sequence[Series]) -> list[Fact]:
     """Whether training went on normally, as far as the numbers tell."""
     main = _main_loss(series)
@@ -312,5 +366,6 @@ def trend_facts(lines: Sequence[Line]) -> tuple[list[Fact], list[Series]]:
     """Everything that the series among `lines` show, and the series themselves."""
     series = read_series(lines)
     facts = nan_facts(series) + rate_facts(series) + norm_facts(series) + learning_facts(series)
-    facts += cost_facts(series) + repeat_facts(series) + progress_facts(series)
+    facts += cost_facts(series) + repeat_facts(series) + adversarial_facts(series) + progress_facts(series)
+    facts += resume_facts(series, lines)
     return facts, series
