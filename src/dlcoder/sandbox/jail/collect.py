@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _CHUNK = 1 << 20
-_MOST_FILES, _MOST_DEPTH = 20_000, 32
+_MOST_FILES, _MOST_DEPTH = 5_000, 32
 
 LEFT_OUT = frozenset(
     (
@@ -117,6 +117,9 @@ def harvest(source: int, target: str, most_bytes: int, tick: Callable[[], None])
     """
     result = Harvest()
     base = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    # The program may have taken its own rights away.
+    with contextlib.suppress(OSError):
+        os.fchmod(source, 0o700)
     try:
         _harvest_folder(source, base, 0, result, most_bytes, tick)
     finally:
@@ -138,33 +141,41 @@ def _harvest_folder(
 ) -> None:
     device = os.fstat(source).st_dev
     for name in sorted(os.listdir(source)):
+        if name == "__pycache__":
+            continue
         tick()
+        try:
+            status = os.stat(name, dir_fd=source, follow_symlinks=False)
+        except OSError:
+            result.leave("unreadable entry")
+            continue
         if not _plain(name):
             result.leave("name with control characters")
-            continue
-        status = os.stat(name, dir_fd=source, follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode):
+        elif stat.S_ISDIR(status.st_mode):
             if depth >= _MOST_DEPTH or status.st_dev != device:
                 result.leave("folder too deep")
-            elif name not in ("__pycache__",):
+            else:
                 _harvest_subfolder(source, target, name, depth, result, most_bytes, tick)
-        elif not stat.S_ISREG(status.st_mode):
-            result.leave("link" if stat.S_ISLNK(status.st_mode) else "special file")
-        elif status.st_nlink != 1:
-            result.leave("file with several names")
-        elif result.files >= _MOST_FILES:
-            result.leave("too many files")
-        elif result.size + status.st_size > most_bytes:
-            result.leave("too large")
+        elif reason := _reason_to_leave(status, result, most_bytes):
+            result.leave(reason)
         else:
             _harvest_file(source, target, name, result, tick)
+
+
+def _reason_to_leave(status: os.stat_result, result: Harvest, most_bytes: int) -> str:
+    if not stat.S_ISREG(status.st_mode):
+        return "link" if stat.S_ISLNK(status.st_mode) else "special file"
+    if status.st_nlink != 1:
+        return "file with several names"
+    if result.files >= _MOST_FILES:
+        return "too many files"
+    return "too large" if result.size + status.st_size > most_bytes else ""
 
 
 def _harvest_subfolder(
     source: int, target: int, name: str, depth: int, result: Harvest, most_bytes: int, tick: Callable[[], None]
 ) -> None:
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    # The program may have taken its own rights away; without privileges that is the end of it.
     with contextlib.suppress(OSError):
         os.chmod(name, 0o700, dir_fd=source)
     try:

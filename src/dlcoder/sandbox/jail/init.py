@@ -79,6 +79,8 @@ def harden(config: Config) -> list[str]:
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("800")
     _limit(config)
+    if not config["metered"]:
+        os.nice(5)  # who watches must get the processor before who is watched
     kernel.bound_capabilities()
     if config["drop_to"]:
         os.setgroups([])
@@ -106,10 +108,9 @@ def _limit(config: Config) -> None:
         "NOFILE": 1024,
         "FSIZE": config["file_bytes"],
         "NPROC": config["rlimit_nproc"],
-        "AS": config["rlimit_as"],
+        "DATA": config["rlimit_data"],
         "CPU": config["rlimit_cpu"],
         "MSGQUEUE": 0,
-        "NICE": 0,
         "RTPRIO": 0,
         "STACK": 64 << 20,
         "MEMLOCK": config["memlock"],

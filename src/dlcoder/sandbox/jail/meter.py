@@ -12,11 +12,19 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass
 class Reading:
-    """One look at the tree: tasks (threads), and resident bytes with shared pages counted as often as they are seen."""
+    """One look at the tree.
+
+    Attributes:
+        pids: Its processes.
+        tasks: Their threads.
+        resident: Their resident bytes, with shared pages counted as often as they are seen.
+        largest: The resident bytes of the largest of them.
+    """
 
     pids: list[int]
     tasks: int
     resident: int
+    largest: int
 
 
 def descendants(root: int) -> list[int]:
@@ -44,13 +52,21 @@ def _children(pid: int) -> list[int]:
 def read(root: int, without: set[int]) -> Reading:
     """Look at the tree below `root`, but for the processes `without`."""
     pids = [pid for pid in descendants(root) if pid not in without]
-    tasks = resident = 0
+    tasks = resident = largest = 0
     for pid in pids:
         with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b") ")[2].split()
             tasks += int(fields[17])
-            resident += int(fields[21]) * _PAGE
-    return Reading(pids, tasks, resident)
+            own = int(fields[21]) * _PAGE
+            resident += own
+            largest = max(largest, own)
+    return Reading(pids, tasks, resident, largest)
+
+
+def own_resident() -> int:
+    """Resident bytes of the calling process."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * _PAGE
 
 
 def proportional(pids: list[int]) -> int:

@@ -138,6 +138,9 @@ class Supervision:
         self.readers: dict[int, FrameReader] = {}
         self.output = -1
         self.next_sample = 0.0
+        # A warm run begins as a copy of us, and shares those pages until it writes to them.
+        self.shared = meter.own_resident() if warm is not None else 0
+        self.tick = 0.0
         self.tail = b""
 
     def run(self) -> None:
@@ -146,12 +149,13 @@ class Supervision:
         try:
             try:
                 self._start()
-                self._watch()
-                self._end()
-                report = self._report()
             except (RefusedRunError, OSError, collect.TooLargeError) as error:
                 self._end()
                 report = {"status": "error", "refused": True, "reason": self._explain(error)}
+            else:
+                self._watch()
+                self._end()
+                report = self._report()
             self.sender.put(b"E", json.dumps(report).encode())
             self.sender.flush(5.0)
         finally:
@@ -222,7 +226,7 @@ class Supervision:
             "writable": request["writable"],
             "file_bytes": max(limits["disk_bytes"], limits["shm_bytes"]),
             "rlimit_nproc": launch.process_ceiling(limits["processes"], request),
-            "rlimit_as": -1 if metered or gpu else memory + (1 << 30),
+            "rlimit_data": -1 if metered or gpu else memory + (1 << 30),
             "rlimit_cpu": int(limits["timeout_s"] * (os.cpu_count() or 1)) + 5,
             "memlock": -1 if gpu else 8 << 20,
             "argv": request["argv"],
@@ -280,7 +284,7 @@ class Supervision:
         poller = select.poll()
         for descriptor in (self.control, self.output, self.sock.fileno(), *self.readers):
             poller.register(descriptor, select.POLLIN)
-        tick = _TICK_METERED_S if self.group.limits_memory else _TICK_S
+        self.tick = _TICK_METERED_S if self.group.limits_memory else _TICK_S
         deadline = self.started + self.limits["timeout_s"]
         next_look = 0.0
         while self.exit is None and self.strike is None:
@@ -293,7 +297,7 @@ class Supervision:
                 self._hit("timeout", f"wall time {self.limits['timeout_s']:g} s")
             elif now >= next_look:
                 self._look()
-                next_look = time.monotonic() + tick
+                next_look = time.monotonic() + self.tick
 
     def _hear(self, descriptor: int, event: int, poller: select.poll) -> None:
         assert self.sock is not None
@@ -373,7 +377,14 @@ class Supervision:
     def _look_at_memory(self, reading: meter.Reading, held: int) -> None:
         limit = self.limits["memory_bytes"]
         now = time.monotonic()
-        alarm = not self.group.limits_memory and reading.resident + held > limit
+        metered = self.group.limits_memory
+        at_least = reading.largest - self.shared + held
+        if not metered and at_least > limit:
+            self.peak_memory = max(self.peak_memory, at_least)
+            self._hit("memory", f"memory {_size(limit)}")
+            return
+        self.tick = _TICK_METERED_S if metered else _TICK_S if at_least < limit // 3 else _TICK_S / 4
+        alarm = not metered and reading.resident + held > limit
         if not alarm and now < self.next_sample:
             return
         used = meter.proportional(reading.pids) + held
@@ -452,14 +463,14 @@ class Supervision:
         text = self.tail.decode("utf-8", "replace")
         spaces = [meter.space(folder) for folder in self.folders]
         for path, space in zip(self.request["private"], spaces):
-            if space.full or ("No space left on device" in text and space.used > space.size * 0.9):
+            if space.full:
                 self._hit("disk", f"disk {_size(space.size)} ({path})")
         refused = ("MemoryError", "can't allocate memory", "Cannot allocate memory", "bad_alloc", "out of memory")
         if not self.group.limits_memory and any(word in text for word in refused):
             self._hit("memory", f"memory {_size(self.limits['memory_bytes'])}")
         if "Resource temporarily unavailable" in text or "can't start new thread" in text:
             self._hit("processes", f"processes {self.limits['processes']}")
-        if "File too large" in text:
+        if "File too large" in text or "No space left on device" in text:
             self._hit("disk", f"disk {_size(self.limits['disk_bytes'])}")
 
     def _usage(self) -> dict[str, float]:
