@@ -35,8 +35,8 @@ is brought back
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the subcommands and their options on `parser`; `main` runs what they say."""
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the subcommands and their options on `parser`."""
     commands = parser.add_subparsers(dest="sandbox_command", required=True, metavar="COMMAND")
     commands.add_parser("doctor", help="list the layers of isolation and why those that are missing are")
     defaults = Limits()
@@ -78,8 +78,7 @@ def _count(text: str) -> int:
     return value
 
 
-def main(arguments: argparse.Namespace) -> int:
-    """Run the subcommand in `arguments`; return the exit status."""
+def _main(arguments: argparse.Namespace) -> int:
     try:
         if arguments.sandbox_command == "doctor":
             return _doctor()
@@ -192,12 +191,12 @@ def _record(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def run_command(words: Sequence[str]) -> int:
+def main(words: Sequence[str]) -> int:
     """Run `dlcoder sandbox` with these arguments; return the exit status."""
     parser = argparse.ArgumentParser(prog="dlcoder sandbox", description=__doc__)
-    add_arguments(parser)
-    return main(parser.parse_args(words))
+    _add_arguments(parser)
+    return _main(parser.parse_args(words))
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

@@ -172,7 +172,8 @@ def _checks(frames: list[Frame], entries: dict[str, Entry]) -> list[Check]:
     found: dict[str, Check] = {}
     for frame in frames:
         given = frame.get("check")
-        if not isinstance(given, dict) or given.get("name") not in entries:
+        # "integrity" is the harness's own: the code tampered with its judge.
+        if not isinstance(given, dict) or given.get("name") not in (*entries, "integrity"):
             continue
         check = Check.model_validate(given)
         if check.name in found:

@@ -22,7 +22,7 @@ READY, JOB = b"R", b"J"
 _MODULES = (
     *("torch", "torch.nn", "torch.optim", "torch.utils.data", "torch.nn.parallel", "torch.distributed"),
     *("torch.multiprocessing", "torch.distributed.elastic.multiprocessing.errors", "torch.amp", "torch._dynamo"),
-    *("harness.channel", "harness.component", "harness.project", "ctypes.util", "unittest.mock", "pickletools"),
+    *("harness.channel", "harness.project", "ctypes.util", "unittest.mock"),
 )
 
 
@@ -60,6 +60,8 @@ def _import() -> None:
         # Old versions lack some, and a harness module that breaks will say so in the run that needs it.
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+    with contextlib.suppress(Exception):
+        sys.modules["harness.channel"].import_all("component")
     if "torch" not in sys.modules:
         raise SystemExit("torch cannot be imported")
     # A program must not find our packages on its path; the harness's own runs put them back.
