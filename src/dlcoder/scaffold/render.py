@@ -25,7 +25,7 @@ def render(plan: Plan) -> dict[str, str]:
     files = {path: _jinja().get_template(name).render(plan.context) for path, name in plan.templates.items()}
     for component in _reachable(files, plan):
         files |= _component_files(component, plan)
-    files = _tidy(files, plan.package)
+    files = tidy(files, plan.package)
     # Only now is it known which imports the chosen options left: what nothing imports goes.
     wanted = _reachable({path: text for path, text in files.items() if path in plan.templates}, plan, files)
     for component in _components_in(files, plan) - wanted:
@@ -112,18 +112,26 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+_JOIN = "lint.isort.split-on-trailing-comma=false"
+"""An import that has become short enough goes on one line."""
+
 _tidied: dict[str, str] = {}
 """Formatted text by what it was: most files are the same from project to project."""
 
 
-def _tidy(files: dict[str, str], package: str) -> dict[str, str]:
-    """Remove unused imports, sort the others, and format."""
+def tidy(files: dict[str, str], package: str) -> dict[str, str]:
+    """Remove unused imports, sort the others, and format.
+
+    Args:
+        files: Texts by path.
+        package: The package whose imports come last.
+    """
     new = {path: text for path, text in files.items() if path.endswith(".py") and text not in _tidied}
     if new:
         own = f'lint.isort.known-first-party=["{package}", "train", "evaluate"]'
         with tempfile.TemporaryDirectory(prefix="dlcoder-") as folder:
             _write(Path(folder), new)
-            _ruff("check", "--fix-only", "--quiet", "--select", "F401,I001", folder, "--config", own)
+            _ruff("check", "--fix-only", "--quiet", "--select", "F401,I001", folder, "--config", own, "--config", _JOIN)
             _ruff("format", "--quiet", folder)
             for path, text in new.items():
                 _tidied[text] = Path(folder, path).read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class RandomAugment:
-    """Shift, flip and, if asked, jitter and erase.
+    """Random changes that leave a class what it is.
 
     Args:
         shift: The largest shift in each direction, as a part of the image's side.

@@ -120,16 +120,13 @@ class TrainStep:
 
     def parts(self) -> dict[str, Stateful]:
         """What has a state, by name, for a checkpoint."""
-        parts: dict[str, Stateful] = {
+        return {
             "model": unwrap(self.model),
             "optimizer": self.optimizer,
             "schedule": self.schedule,
+            **({"scaler": self.scaler} if self.scaler is not None else {}),
+            **({"ema": self.ema} if self.ema is not None else {}),
         }
-        if self.scaler is not None:
-            parts["scaler"] = self.scaler
-        if self.ema is not None:
-            parts["ema"] = self.ema
-        return parts
 
     def _accumulate_gradients(self, window: Sequence[Batch]) -> dict[str, Tensor]:
         """Run forward and backward over the window; return means over all ranks."""

@@ -27,6 +27,7 @@ class FeatureMoments:
         # The row and column beyond D hold the sums, and the corner the number.
         self.sums = torch.zeros(dim + 1, dim + 1, dtype=torch.float64, device=device)
 
+    @torch.no_grad()
     def update(self, features: Tensor) -> None:
         """Add one batch of features (B, D)."""
         extended = torch.nn.functional.pad(features.double(), (0, 1), value=1.0)

@@ -27,6 +27,7 @@ class PerplexitySums:
         self.ignore_index = ignore_index
         self.sums = torch.zeros(2, dtype=torch.float64, device=device)
 
+    @torch.no_grad()
     def update(self, logits: Tensor, target: Tensor) -> None:
         """Add one batch: logits (B, L, V), target (B, L)."""
         loss = F.cross_entropy(

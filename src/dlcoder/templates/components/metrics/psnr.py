@@ -33,6 +33,7 @@ class PSNRSums:
         self.ceiling = ceiling
         self.sums = torch.zeros(2, dtype=torch.float64, device=device)
 
+    @torch.no_grad()
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add one batch of images (B, C, H, W), and what they should be."""
         error = (prediction.double() - target.double()).square().flatten(1).mean(dim=1)
