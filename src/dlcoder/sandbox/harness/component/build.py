@@ -189,7 +189,7 @@ _GUESSES: tuple[tuple[str, Any], ...] = (
     (r"lr|learning_rate|base_lr|max_lr", 0.1),
     (r"decay", 0.9),
     (r"ignore_index", 255),
-    (r"device", "cpu"),
+    (r"device", lambda: torch.device("cpu")),
     (r"generator|rng", torch.Generator),
     (r"model|module|net|network|backbone|encoder|student|teacher", _tiny_model),
 )

@@ -222,9 +222,7 @@ def worker_randomness(case: DatasetCase) -> Measured:
     made = case.make()
     line = case.source.point(r"default_rng|Generator\(|Random\(|\bseed\(|manual_seed", r"rand|choice|uniform")
     if not case.is_random(made):
-        if case.source.first(r"flip|jitter|augment|RandomCrop|crop|noise") and case.source.first(
-            r"manual_seed|default_rng|Random\(|\.seed\("
-        ):
+        if _reseeds_every_item(case):
             why = "The augmentation is drawn from a generator that starts anew for every item."
             raise Broken("item 0 is always the same", "it varies", why, f"Do not seed per item at {line}.")
         raise Skip("its items do not vary")
@@ -240,6 +238,14 @@ def worker_randomness(case: DatasetCase) -> Measured:
         f"Draw from torch's or the worker's generator (seeded by torch.initial_seed() in the worker) instead of {line}."
     )
     raise Broken("equal draws", "different draws", why, fix)
+
+
+def _reseeds_every_item(case: DatasetCase) -> bool:
+    """Whether an augmentation draws from a generator with a constant seed, made inside `__getitem__`."""
+    augments = case.source.first(r"flip|jitter|augment|RandomCrop|crop")
+    seeded = case.source.first(r"manual_seed\(|default_rng\(|Random\(|\.seed\(")
+    by_index = case.source.first(r"(manual_seed|default_rng|Random|seed)\(.*\b(index|idx|i|item)\b")
+    return bool(augments and seeded and not by_index)
 
 
 def _drawn(made: Any) -> list[Any]:
@@ -306,7 +312,9 @@ def _fingerprint(item: Any) -> tuple[Any, ...]:
 
 def _split_function(case: DatasetCase) -> Measured:
     parts = [_indices(part) for part in case.make()]
-    again = [_indices(part) for part in case.make()]
+    again = parts
+    if any(re.search(r"seed|generator|random_state|rng", name) for name in case.builder.parameters):
+        again = [_indices(part) for part in case.builder.construct()]
     line = case.source.point(r"\[[^\]]*:|randperm|shuffle|sample|split")
     for left in range(len(parts)):
         for right in range(left + 1, len(parts)):

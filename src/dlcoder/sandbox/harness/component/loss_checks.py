@@ -15,7 +15,8 @@ from .call import scalar
 from .core import Battery, Broken, Measured, Skip, reseed
 from .layouts import INDEXED, PER_SAMPLE
 from .loss import Inputs, LossCase
-from .trace import nonfinite_gradient_line, nonfinite_line, tensors, traced
+from .source import Source
+from .trace import Devices, nonfinite_gradient_line, nonfinite_line, tensors, traced
 
 BATTERY: Battery[LossCase] = Battery("loss")
 check = BATTERY.check
@@ -357,7 +358,7 @@ def _slopes(case: LossCase) -> list[tuple[float, float]] | None:
     pairs = []
     for seed in (1, 2, 3):
         inputs = {n: v.double() if v.is_floating_point() else v for n, v in case.inputs(seed).items()}
-        direction = torch.randn(inputs[case.pred].shape, generator=torch.Generator().manual_seed(seed)).double()
+        direction = torch.randn(inputs[case.pred].shape, generator=torch.Generator().manual_seed(seed + 1000)).double()
         direction = direction / direction.abs().max().clamp_min(1e-9)
         try:
             module = _double(case.fresh())
@@ -385,6 +386,9 @@ def _difference(case: LossCase, inputs: Inputs, direction: Tensor, eps: float) -
     return (ends[0] - ends[1]) / (2 * eps)
 
 
+_PURPOSE = ("detach", "stop-grad", "stop grad", "no gradient", "constant weight", "carries no grad")
+
+
 def _cut(case: LossCase) -> tuple[str, str] | None:
     """Whether undoing detach() or no_grad mends the gradient, and on which line it stands."""
     if case.contract.get("stop_gradient"):
@@ -397,7 +401,8 @@ def _cut(case: LossCase) -> tuple[str, str] | None:
         return "deliberate", case.source.quote(block)
     assert line is not None
     nearby = "\n".join(case.source.lines[max(line - 3, 0) : line])
-    said = "#" in nearby or case.source.mentions(("detach", "stop-grad", "stop grad", "no gradient", "constant weight"))
+    purpose = r"#.*(detach|stop.?grad|constant|no.?grad|not? (differentiate|backprop)|frozen|only weighs?)"
+    said = re.search(purpose, nearby, re.I) or case.source.mentions(_PURPOSE)
     return ("deliberate" if said else "fault"), case.source.quote(line)
 
 
@@ -429,6 +434,8 @@ def _half_inputs(case: LossCase) -> list[tuple[str, Inputs]]:
         large = case.inputs(3, B=1, H=300, W=300)
         if case.family in INDEXED:
             large[case.target] = torch.where(torch.rand(large[case.target].shape) < 0.02, large[case.target], 0)
+            if case.spec(case.pred).role == "logits":
+                large = case.perfect(large, 4.0)
         found.append(("a map of 300 x 300", large))
     elif case.family in ("classes", "binary", "multilabel", "tokens", "regression"):
         found.append(("a batch of 70,000", case.inputs(3, B=70_000, T=1, D=1)))
@@ -518,13 +525,28 @@ def device(case: LossCase) -> Measured:
     if isinstance(module, nn.Module):
         module = copy.deepcopy(module).to("meta")
     inputs = {name: value.to("meta") for name, value in case.inputs().items()}
-    try:
-        case.raw(inputs, module)
-    except Exception as error:
-        if _mixed_devices(error):
-            raise mixed_device_fault(case.source.raised_at(error), error) from error
-        raise Skip("it branches on values, which have none on the meta device") from error
+    on_one_device(case.source, lambda: case.raw(inputs, module))
     return Measured("all tensors moved", "no tensor left on the CPU")
+
+
+def on_one_device(source: Source, function: Callable[[], Any]) -> None:
+    """Run with everything on the meta device.
+
+    Raises:
+        Broken: An operation met a tensor on the CPU.
+        Skip: The code needs values, which that device has not.
+    """
+    devices = Devices(source)
+    try:
+        with devices:
+            function()
+    except Exception as error:
+        if devices.mixed is None and _mixed_devices(error):
+            raise mixed_device_fault(source.raised_at(error), str(error)) from error
+        if devices.mixed is None:
+            raise Skip("it branches on values, which have none on the meta device") from error
+    if devices.mixed is not None:
+        raise mixed_device_fault(source.quote(devices.mixed), f"{devices.operation} mixes devices")
 
 
 def _mixed_devices(error: BaseException) -> bool:
@@ -532,10 +554,10 @@ def _mixed_devices(error: BaseException) -> bool:
     return "meta" in text and "cpu" in text and "device" in text
 
 
-def mixed_device_fault(line: str | None, error: BaseException) -> Broken:
+def mixed_device_fault(line: str | None, message: str) -> Broken:
     """The fault that a tensor which stays on the CPU is."""
     return Broken(
-        str(error),
+        message,
         "one device",
         f"A tensor stays on the CPU when the rest moves ({line or 'in the call'}).",
         f"At {line or 'the call'}: register_buffer for tensors made in __init__, device=x.device for those made here.",

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from . import judge
 from .core import Broken, Measured, Skip, reseed
 from .descend import adam
-from .loss_checks import _mixed_devices, mixed_device_fault
+from .loss_checks import on_one_device
 from .model import ModelCase
 from .model_checks import check
 
@@ -276,6 +276,8 @@ def initial_loss(case: ModelCase) -> Measured:
     classes = case.builder.arguments.get("num_classes") or case.builder.default("num_classes")
     classes = case.contract.get("num_classes", classes) or case.builder.arguments.get("vocab_size")
     found = case.outputs(case.fresh().eval(), case.inputs())[0]
+    if not isinstance(classes, int) and case.main.role == "tokens" and found.dim() == 3 and case.main.high is not None:
+        classes = int(case.main.high)
     if not isinstance(classes, int) or classes < 2 or classes not in found.shape[1:]:
         raise Skip("no number of classes in the contract or the constructor")
     dim = 1 if found.shape[1] == classes else found.dim() - 1
@@ -417,13 +419,12 @@ def device(case: ModelCase) -> Measured:
     """On the meta device, a tensor that stays behind is refused as on a GPU."""
     model = copy.deepcopy(case.evaluated).to("meta")
     inputs = {name: value.to("meta") for name, value in case.inputs().items()}
-    try:
+
+    def call() -> None:
         with torch.no_grad():
             case.call(model, inputs)
-    except Exception as error:
-        if _mixed_devices(error):
-            raise mixed_device_fault(case.source.raised_at(error), error) from error
-        raise Skip("it branches on values, which have none on the meta device") from error
+
+    on_one_device(case.source, call)
     return Measured("all tensors moved", "no tensor left on the CPU")
 
 

@@ -300,9 +300,12 @@ def _warms_up(case: OptimizerCase, rates: list[float], peak: float, shown: str, 
         raise Broken(shown, "even steps", "The warm-up jumps.", f"Correct {line}.")
     if rates[0] >= peak * 0.999 and warmup > 1:
         raise Broken(shown, "below the peak", "There is no warm-up.", f"Correct {line}.")
-    after = rates[reached + 1]
-    if after < 0.6 * peak and re.search(
-        r"cosine|linear", case.builder.target.__name__ + case.source.body()[:400], re.I
+    drops = [a - b for a, b in zip(rates[reached:], rates[reached + 1 : case.total + 1])]
+    if (
+        drops
+        and drops[0] > 0.05 * peak
+        and drops[0] > 1.6 * max(drops[1:5] or [0.0])
+        and re.search(r"cosine|linear", case.builder.target.__name__ + case.source.body()[:400], re.I)
     ):
         why = "The rate drops right after the warm-up: progress is not counted from its end."
         raise Broken(shown, "continuous", why, f"Use (step - warmup) / (total - warmup) at {line}.")
@@ -569,7 +572,13 @@ def ema_apart(case: OptimizerCase) -> Measured:
     model = Net()
     average = case.average(model)
     line = case.source.point(r"deepcopy|clone|detach", r"parameters\(\)|state_dict", r"def __init__")
-    held = _averaged(average, model)
+    try:
+        held = _averaged(average, model)
+    except Skip:
+        if any(value is model for value in vars(average).values()):
+            why = "The average is the model itself: evaluation sees the raw weights, or training is slowed."
+            raise Broken("the model itself", "a copy", why, f"copy.deepcopy(model) at {line}.") from None
+        raise
     before = {k: v.clone() for k, v in model.state_dict().items()}
     trained = [p for p in model.parameters() if p.requires_grad]
     with torch.no_grad():

@@ -9,10 +9,33 @@ from typing import Any, Callable
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from . import judge
 from .source import Source
+
+
+class Devices(TorchDispatchMode):
+    """Notes the first user line whose operation mixes the CPU with another device, as a GPU would refuse it."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self.source = source
+        self.mixed: int | None = None
+        self.operation = ""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Look at the devices, then run the operation."""
+        name = str(func)
+        given = [t for t in tensors((args, kwargs or {})) if t.dim() > 0]
+        if len({t.device.type for t in given}) > 1 and self.mixed is None and not _MOVES.search(name):
+            self.mixed, self.operation = self.source.running_line(), name
+        return func(*args, **(kwargs or {}))
+
+
+# Copies between devices, and indexing by an index on the CPU, are allowed.
+_MOVES = re.compile(r"copy|aten\.index|_to|item|dense|lift|set_|alias|detach")
 
 
 def tensors(value: Any) -> list[Tensor]:
