@@ -171,7 +171,7 @@ class DlcoderServer(MCPServer[Any]):
         for prompt in PROMPTS:
             if prompt.name == name:
                 try:
-                    text = prompt.render(arguments or {})
+                    text = prompt.render(arguments or {}, self._served)
                 except UserError as error:
                     raise MCPError(INVALID_PARAMS, str(error)) from None
                 message = {"role": "user", "content": {"type": "text", "text": text}}

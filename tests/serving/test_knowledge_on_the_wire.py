@@ -6,7 +6,7 @@ from mcp import MCPError
 from mcp.types import PromptReference, ResourceTemplateReference
 
 from dlcoder.knowledge.causes import load_causes
-from dlcoder.serving.prompts import PROMPTS
+from dlcoder.serving.prompts import PROMPTS, Prompt
 from dlcoder.serving.resources import components
 from dlcoder.tools import TOOLS
 
@@ -52,7 +52,7 @@ async def test_what_is_not_there_is_refused_with_the_nearest(connect_in_memory: 
 
 
 @pytest.mark.parametrize("prompt", PROMPTS, ids=lambda prompt: prompt.name)
-async def test_every_prompt_carries_what_was_filled_in_and_leads_to_tools(connect_in_memory: Connect, prompt) -> None:
+async def test_every_prompt_carries_what_was_filled_in(connect_in_memory: Connect, prompt: Prompt) -> None:
     filled = {blank.name: f"<{blank.name} in ~~~~~ fences>" for blank in prompt.arguments}
     required = {blank.name: filled[blank.name] for blank in prompt.arguments if blank.required}
     async with connect_in_memory() as client:
@@ -62,8 +62,18 @@ async def test_every_prompt_carries_what_was_filled_in_and_leads_to_tools(connec
         short = (await client.get_prompt(prompt.name, required)).messages[0].content.text
     assert all(value in full for value in filled.values())
     assert len(short) < len(full) and not any(filled[name] in short for name in filled.keys() - required.keys())
-    assert sum(listed.name in full for listed in TOOLS) >= 2
     assert "\n~~~~~~" in full  # what was pasted cannot close its own fence
+
+
+@pytest.mark.parametrize("prompt", PROMPTS, ids=lambda prompt: prompt.name)
+def test_a_prompt_leads_to_the_tools_that_are_served_and_to_no_others(prompt: Prompt) -> None:
+    filled = {blank.name: "x" for blank in prompt.arguments}
+    names = [listed.name for listed in TOOLS]
+    everything, nothing = prompt.render(filled, names), prompt.render(filled, [])
+    assert sum(name in everything for name in names) >= 2
+    assert not [name for name in names if name in nothing] and "1. " in nothing
+    for step in prompt.steps:
+        assert {name for name in names if name in step.text} == set(step.needs)
 
 
 async def test_what_can_be_typed_is_offered_over_every_transport(connect: Connect) -> None:
