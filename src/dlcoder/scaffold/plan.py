@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dlcoder.scaffold.choices import Choices
-from dlcoder.templates.specialize import Bindings, Default, Fixed, Present
+from dlcoder.templates.bindings import Bindings, Default, Fixed, Present
 
 _AMP = {"fp32": "None", "bf16": "torch.bfloat16", "fp16": "torch.float16"}
 _MODELS = {"small_cnn": "SmallCNN", "resnet": "ResNet"}

@@ -65,7 +65,8 @@ async def scaffold_project(
         report = await _prove(stage.root, validate, progress)
         if validate != "none" and not report.passed:
             raise UserError(
-                f"The project failed its own checks on this machine, and nothing was written to {path}. {_failures(report)}",
+                f"The project failed its own checks on this machine, and nothing was written to {path}. "
+                f"{_failures(report)}",
                 "Mend what the check names (often the Python environment), or pass validate='none' to get it unproved.",
             )
         stage.publish()

@@ -68,7 +68,7 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.shortcut = _shortcut(channels, inner, stride)
         self.conv1 = _conv_norm(channels, inner, kernel=3, stride=stride)
-        self.conv2 = _conv_norm(inner, inner, kernel=3)
+        self.conv2 = _conv_norm(inner, inner, kernel=3, zero=True)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class Bottleneck(nn.Module):
         self.shortcut = _shortcut(channels, outer, stride)
         self.conv1 = _conv_norm(channels, inner, kernel=1)
         self.conv2 = _conv_norm(inner, inner, kernel=3, stride=stride)
-        self.conv3 = _conv_norm(inner, outer, kernel=1)
+        self.conv3 = _conv_norm(inner, outer, kernel=1, zero=True)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,13 +121,21 @@ def _large_stem(width: int) -> nn.Sequential:
 
 
 def _conv_norm(
-    channels_in: int, channels_out: int, *, kernel: int, stride: int = 1
+    channels_in: int,
+    channels_out: int,
+    *,
+    kernel: int,
+    stride: int = 1,
+    zero: bool = False,
 ) -> nn.Sequential:
+    norm = nn.BatchNorm2d(channels_out)
+    if zero:
+        # A block starts as its shortcut: deep networks train from the first step on.
+        nn.init.zeros_(norm.weight)
     return nn.Sequential(
-        nn.Conv2d(
-            channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False
-        ),
-        nn.BatchNorm2d(channels_out),
+        # Batch norm brings its own bias.
+        nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False),
+        norm,
     )
 
 

@@ -22,9 +22,9 @@ def test_classes_are_equally_likely_at_the_start() -> None:
 
 def test_every_parameter_learns() -> None:
     model = ResNet(7, width=8)
-    # The first update moves the classifier, and opens the way to the others.
+    # The first updates move classifier and norms, and open the way to the others.
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for _ in range(2):
+    for _ in range(3):
         optimizer.zero_grad()
         logits = model(torch.randn(4, 3, 32, 32))
         nn.functional.cross_entropy(logits, torch.arange(4)).backward()

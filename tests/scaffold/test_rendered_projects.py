@@ -1,0 +1,199 @@
+"""Every option gives a project that is clean, complete and runs: all pairs of option values are covered."""
+
+import ast
+import itertools
+import re
+import subprocess
+import sys
+import textwrap
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from projects import PYTHON, QUICK, choices, write_project
+from ruff import find_ruff_bin
+
+from dlcoder.scaffold.plan import plan
+from dlcoder.scaffold.render import render
+
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "data": [
+        {"data": {"source": "synthetic"}},
+        {"data": {"source": "image_folder"}},
+        {"data": {"source": "image_folder", "classes": ["a dog", "b's", 'c "q"'], "root": "../images, all"}},
+        {"data": {"source": "image_folder", "num_classes": 12}},
+    ],
+    "augmentation": [{"data": {"augmentation": value}} for value in ("none", "light", "strong")],
+    "size": [{"data": {"image_size": value}} for value in (32, 96)],
+    "model": [{"model": {"family": value}} for value in ("small_cnn", "resnet")],
+    "depth": [{"model": {"size": value}} for value in ("tiny", "base")],
+    "precision": [{"precision": value} for value in ("fp32", "bf16", "fp16")],
+    "ema": [{"train": {"ema": value}} for value in (True, False)],
+    "optimizer": [{"train": {"optimizer": value}} for value in ("adamw", "sgd")],
+    "clip": [{"train": {"max_grad_norm": value}} for value in (0, 1)],
+    "metric": [{"metric": value} for value in ("accuracy", "macro_f1")],
+    "reproducible": [{"reproducible": value} for value in (True, False)],
+}
+
+
+def merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for part in parts:
+        for key, value in part.items():
+            merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
+    return merged
+
+
+@cache
+def pairwise() -> list[tuple[int, ...]]:
+    """Rows of option numbers in which every two values of two options meet, chosen greedily."""
+    counts = [len(values) for values in OPTIONS.values()]
+    columns = range(len(counts))
+    missing = {
+        (a, x, b, y) for a, b in itertools.combinations(columns, 2) for x in range(counts[a]) for y in range(counts[b])
+    }
+    rows = []
+    while missing:
+        a, x, b, y = min(missing)
+        row = {a: x, b: y}
+        for column in columns:
+            if column not in row:
+                row[column] = max(
+                    range(counts[column]),
+                    key=lambda value: sum(
+                        (min(c, column), *((row[c], column, value) if c < column else (value, c, row[c]))) in missing
+                        for c in row
+                    ),
+                )
+        missing -= {(c, row[c], d, row[d]) for c, d in itertools.combinations(columns, 2)}
+        rows.append(tuple(row[column] for column in columns))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("pairwise")
+    return [
+        write_project(
+            folder / f"project_{number}",
+            **merge([values[i] for values, i in zip(OPTIONS.values(), row, strict=True)]),
+        )
+        for number, row in enumerate(pairwise())
+    ]
+
+
+def sources(project: Path) -> dict[str, str]:
+    return {file.relative_to(project).as_posix(): file.read_text() for file in sorted(project.rglob("*.py"))}
+
+
+def ruff(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [find_ruff_bin(), *arguments, "--no-cache"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_all_pairs_of_values_are_covered() -> None:
+    for (a, first), (b, second) in itertools.combinations(enumerate(OPTIONS.values()), 2):
+        met = {(row[a], row[b]) for row in pairwise()}
+        assert len(met) == len(first) * len(second)
+
+
+def test_the_code_is_formatted_and_lint_clean(projects: list[Path]) -> None:
+    for project in projects:
+        for arguments in (["check", "--isolated", "--select", "F,E,B,UP,I"], ["check"], ["format", "--check"]):
+            done = ruff(*arguments, folder=project)
+            assert done.returncode == 0, done.stdout
+
+
+def test_nothing_of_the_templates_is_left(projects: list[Path]) -> None:
+    for project in projects:
+        for file in project.rglob("*"):
+            if file.is_file() and file.suffix not in (".png", ".zip", ".json"):
+                found = re.search(r"\{\{ | \}\}|\{%|%\}|dlcoder\.templates|# needs:|jinja|TODO", file.read_text())
+                assert not found, f"{file}: {found}"
+
+
+def test_every_file_name_and_setting_is_used(projects: list[Path]) -> None:
+    for project in projects:
+        code = {path: text for path, text in sources(project).items() if not path.startswith("tests/")}
+        everything = "\n".join(code.values())
+        for path, text in code.items():
+            module = path.removesuffix(".py").replace("/", ".")
+            if "/" in path and not path.endswith("__init__.py"):
+                assert f"from {module} import" in everything, f"nothing imports {project.name}/{path}"
+            for node in ast.parse(text).body:
+                if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name != "main":
+                    uses = len(re.findall(rf"\b{node.name}\b", everything))
+                    assert uses > 1, f"nothing uses {node.name} of {project.name}/{path}"
+        settings = ast.parse(code[f"{project.name}/settings.py"])
+        for field in ast.walk(settings):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                assert re.search(rf"\.{field.target.id}\b", everything), (
+                    f"{project.name}: {field.target.id} is not read"
+                )
+
+
+def test_every_component_has_a_test(projects: list[Path]) -> None:
+    for project in projects:
+        for file in (project / project.name).glob("*/*.py"):
+            if file.stem != "__init__":
+                assert (project / "tests" / f"test_{file.stem}.py").exists()
+
+
+def test_functions_fit_on_a_screen(projects: list[Path]) -> None:
+    for project in projects:
+        for path, text in sources(project).items():
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef):
+                    assert (node.end_lineno or 0) - node.lineno < 45, f"{path}: {node.name}"
+
+
+def test_rendering_again_gives_the_same_bytes() -> None:
+    for fields in ({}, {"data": {"source": "image_folder"}, "precision": "fp16", "train": {"ema": False}}):
+        first, second = (render(plan(choices(**fields))) for _ in range(2))
+        assert first == second
+        assert list(first) == sorted(first)
+
+
+RUN_EACH = """
+    import os, sys, torch, numpy, yaml
+    for project in sys.argv[1:]:
+        if not (child := os.fork()):
+            os.chdir(project)
+            sys.path.insert(0, project)
+            import train, evaluate
+            code = train.main(["--config", "configs/smoke.yaml", "--run-dir", "runs/a"])
+            os._exit(code or evaluate.main(["--run", "runs/a"]))
+        if os.waitpid(child, 0)[1]:
+            sys.exit(project)
+"""
+
+
+def test_every_project_trains_and_evaluates(projects: list[Path]) -> None:
+    """One process imports torch, and forks for each project."""
+    command = [PYTHON, "-c", textwrap.dedent(RUN_EACH), *map(str, projects)]
+    done = subprocess.run(command, env=QUICK, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for project in projects:
+        assert (project / "runs/a/evaluation/confusion_matrix.png").exists()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {
+            "data": {"source": "image_folder", "augmentation": "strong", "image_size": 96},
+            "model": {"family": "resnet", "size": "tiny"},
+            "train": {"ema": False, "optimizer": "sgd", "accumulation": 2},
+            "precision": "fp16",
+        },
+    ],
+    ids=["shortest request", "nothing as by default"],
+)
+def test_the_projects_own_tests_pass(tmp_path: Path, fields: dict[str, Any]) -> None:
+    project = write_project(tmp_path / "waves", **fields)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
+    done = subprocess.run(command, cwd=project, env=QUICK, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "skipped" not in done.stdout
