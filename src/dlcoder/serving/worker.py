@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 
@@ -23,13 +23,48 @@ class HandlerCancelledError(Exception):
     """A handler ended as cancelled although nobody had cancelled it."""
 
 
+class _Job(Generic[T]):
+    """One piece of work on its way from the loop that waits for it to the loop that does it, and back."""
+
+    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+        self._work = work
+        self._home = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._unwanted = False
+        self.done = asyncio.Event()
+        self.outcome: T | BaseException
+
+    def start(self) -> None:
+        """Begin, on the running loop."""
+        if self._unwanted:
+            self._home.call_soon_threadsafe(self.done.set)
+        else:
+            self._task = asyncio.get_running_loop().create_task(self._guarded())
+
+    def cancel(self) -> None:
+        """Cancel, on the loop of `start`, whether that has come or not."""
+        self._unwanted = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _guarded(self) -> None:
+        try:
+            self.outcome = await self._work()
+        except asyncio.CancelledError:
+            self.outcome = HandlerCancelledError("the handler was cancelled from within")
+        except BaseException as error:  # SystemExit would otherwise end the loop of all tools
+            self.outcome = error
+        finally:
+            self._home.call_soon_threadsafe(self.done.set)
+
+
 class ToolLoop:
     """One daemon thread with one event loop, started by the first call."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting = threading.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._jobs: set[_Job[Any]] = set()
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Await `work()` on the tools' loop.
@@ -39,51 +74,33 @@ class ToolLoop:
         Raises:
             BaseException: Whatever the work raised, `SystemExit` and `KeyboardInterrupt` included.
         """
-        here, there = asyncio.get_running_loop(), self._started()
-        done = asyncio.Event()
-        cancelled = threading.Event()
-        outcome: list[T | BaseException] = []
-
-        async def guarded() -> None:
-            try:
-                outcome.append(await work())
-            except asyncio.CancelledError:
-                outcome.append(HandlerCancelledError("the handler was cancelled from within"))
-            except BaseException as error:  # SystemExit would otherwise end the loop of all tools
-                outcome.append(error)
-            finally:
-                here.call_soon_threadsafe(done.set)
-
-        task: list[asyncio.Task[None]] = []
-
-        def launch() -> None:
-            if not cancelled.is_set():
-                task.append(there.create_task(guarded()))
-                self._tasks.add(task[0])
-                task[0].add_done_callback(self._tasks.discard)
-
-        there.call_soon_threadsafe(launch)
+        there = self._started()
+        job = _Job(work)
+        self._jobs.add(job)
+        there.call_soon_threadsafe(job.start)
         try:
-            await done.wait()
+            await job.done.wait()
         except asyncio.CancelledError:
-            cancelled.set()
-            there.call_soon_threadsafe(lambda: task[0].cancel() if task else here.call_soon_threadsafe(done.set))
+            there.call_soon_threadsafe(job.cancel)
             with anyio.move_on_after(_CANCEL_WAIT_S, shield=True):
-                await done.wait()
+                await job.done.wait()
             raise
-        if isinstance(outcome[0], BaseException):
-            raise outcome[0]
-        return outcome[0]
+        finally:
+            self._jobs.discard(job)
+        if isinstance(job.outcome, BaseException):
+            raise job.outcome
+        return job.outcome
 
     def cancel_all(self) -> None:
-        """Cancel every running handler, from any thread."""
+        """Cancel every running handler; to be called on the loop that waits for them."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._tasks])
+            for job in list(self._jobs):
+                self._loop.call_soon_threadsafe(job.cancel)
 
     @property
     def busy(self) -> bool:
         """Whether a handler is running."""
-        return bool(self._tasks)
+        return bool(self._jobs)
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._starting:
