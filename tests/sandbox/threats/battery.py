@@ -309,12 +309,13 @@ async def judge(name: str, family: str, arena: Arena, interpreter: Interpreter, 
         watch.join()
     verdict = Verdict(name, family, outcome.struck or f"{outcome.status} {outcome.exit_code}", seconds)
     verdict.escapes = [*_judge_outcome(name, benign, outcome), *_judge_traces(arena, outcome, limits)]
-    slack = 64 if "cgroup" in outcome.layers else 550  # a watchdog comes late, by how much depends on the machine
+    # A watchdog comes late, by how much depends on the machine; a warm run shares what its worker had before.
+    slack = (64 if "cgroup" in outcome.layers else 550) + (320 if warm else 0)
     if watch and watch.memory >> 20 > limits.memory_mb + slack:
         verdict.escapes.append(f"used {watch.memory >> 20} MiB")
     if watch and watch.tasks > limits.processes + 25:
         verdict.escapes.append(f"had {watch.tasks} tasks")
-    if seconds > limits.timeout_s + 3:
+    if outcome.usage.wall_s > limits.timeout_s + 1 or (not warm and seconds > limits.timeout_s + 6):
         verdict.escapes.append(f"took {seconds:.1f} s")
     return verdict
 

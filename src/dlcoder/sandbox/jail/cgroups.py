@@ -64,6 +64,14 @@ class Cgroup:
         folder = self.folders.get("pids")
         return folder is not None and _field(folder / "pids.events", "max") > 0
 
+    def peak_memory(self) -> int:
+        """The most bytes that were in use, file caches included; 0 where that is not counted."""
+        folder = self.folders.get("memory")
+        if folder is not None:
+            with contextlib.suppress(OSError, ValueError):
+                return int((folder / ("memory.peak" if self._unified else "memory.max_usage_in_bytes")).read_text())
+        return 0
+
     def members(self) -> set[int]:
         """The processes in it."""
         found: set[int] = set()

@@ -140,6 +140,7 @@ class Supervision:
         self.next_sample = 0.0
         # A warm run begins as a copy of us, and shares those pages until it writes to them.
         self.shared = meter.own_resident() if warm is not None else 0
+        self.counted = self.counted_at = 0
         self.tick = 0.0
         self.tail = b""
 
@@ -286,6 +287,7 @@ class Supervision:
             poller.register(descriptor, select.POLLIN)
         self.tick = _TICK_METERED_S if self.group.limits_memory else _TICK_S
         deadline = self.started + self.limits["timeout_s"]
+        self.next_sample = self.started + _SAMPLE_S
         next_look = 0.0
         while self.exit is None and self.strike is None:
             poller.modify(self.control, select.POLLIN | (select.POLLOUT if self.sender.pending else 0))
@@ -363,7 +365,6 @@ class Supervision:
         reading = meter.read(os.getpid(), self.keepers)
         tasks = reading.tasks
         self.peak_tasks = max(self.peak_tasks, tasks)
-        self._look_at_memory(reading, held)
         if self.group.memory_struck():
             self._hit("memory", f"memory {_size(limits['memory_bytes'])}")
         if self.group.processes_struck() or tasks > limits["processes"]:
@@ -373,28 +374,34 @@ class Supervision:
                 self._hit("disk", f"disk {_size(space.size)} ({path})")
         if not self.folders and self.request["plain_work"]:
             self._look_at_folder(limits["disk_bytes"])
+        if self.strike is None:
+            self._look_at_memory(reading, held)
 
     def _look_at_memory(self, reading: meter.Reading, held: int) -> None:
         limit = self.limits["memory_bytes"]
         now = time.monotonic()
-        metered = self.group.limits_memory
         at_least = reading.largest - self.shared + held
-        if not metered and at_least > limit:
+        if self.group.limits_memory:
+            self.peak_memory = max(self.peak_memory, self.group.peak_memory())
+            return
+        if at_least > limit:
             self.peak_memory = max(self.peak_memory, at_least)
             self._hit("memory", f"memory {_size(limit)}")
             return
-        self.tick = _TICK_METERED_S if metered else _TICK_S if at_least < limit // 3 else _TICK_S / 4
-        alarm = not metered and reading.resident + held > limit
-        if not alarm and now < self.next_sample:
+        self.tick = _TICK_S if at_least < limit // 3 else _TICK_S / 4
+        # Counting shared pages once takes time. In between, what has come since is taken to be shared by nobody.
+        estimate = self.counted + max(0, reading.resident - self.counted_at) + held
+        self.peak_memory = max(self.peak_memory, at_least)
+        if estimate <= limit and now < self.next_sample:
             return
-        used = meter.proportional(reading.pids) + held
-        if alarm and used > limit:
+        self.counted, self.counted_at = meter.proportional(reading.pids), reading.resident
+        used = self.counted + held
+        if used > limit:
             # What lies in a private file system and is mapped, too, was counted twice.
             used -= meter.mapped_from(reading.pids, {os.fstat(folder).st_dev for folder in self.folders})
             if used > limit:
                 self._hit("memory", f"memory {_size(limit)}")
         self.peak_memory = max(self.peak_memory, used)
-        # Looking is not free: at most a twentieth of the time goes into it.
         self.next_sample = now + max(_SAMPLE_S, 20 * (time.monotonic() - now))
 
     def _look_at_folder(self, limit: int) -> None:
