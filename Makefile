@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench conformance clean
+.PHONY: demo test lint bench conformance docs clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,9 @@ bench: $(READY)  ## every benchmark, each a ratio measured in one run
 
 conformance: $(READY)  ## the official MCP suites, the inspector's lint and the TypeScript client
 	$(BIN)/python tests/conformance/run.py
+
+docs: $(READY)  ## one page for every tool, component, cause and check, in docs/site
+	$(BIN)/python docs/build.py
 
 clean:
 	rm -rf $(VENV) node_modules
