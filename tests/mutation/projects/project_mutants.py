@@ -1,4 +1,4 @@
-"""Seeded bugs: small patches that break one thing in an otherwise good training project, and the check that must see it."""
+"""Seeded bugs: small patches that break one thing in a good training project, and the check that must see it."""
 
 from __future__ import annotations
 
@@ -125,9 +125,8 @@ MUTANTS: list[Mutant] = [
         "guard after the update",
         "nan_guard",
         (
-            '            if not torch.isfinite(norm):\n                raise FloatingPointError(f"gradient norm is {norm} at '
-            'step {step}")\n            optimizer.step()\n',
-            "            optimizer.step()\n            if not torch.isfinite(norm):\n                raise FloatingPointError\n",
+            "            if not torch.isfinite(norm):\n",
+            "            optimizer.step()\n            if not torch.isfinite(norm):\n",
         ),
     ),
     _classifier(
@@ -330,7 +329,9 @@ MUTANTS: list[Mutant] = [
         ("self.world_size > 1 and not last", "False"),
         (
             "            if last:\n",
-            "            if last:\n                for p in self.net.parameters():\n                    dist.all_reduce(p.grad) if self.world_size > 1 else None\n",
+            "            if last:\n",
+            "            if last:\n                for p in self.net.parameters():\n"
+            "                    self.world_size > 1 and dist.all_reduce(p.grad)\n",
         ),
     ),
     _ddp(
@@ -350,7 +351,8 @@ MUTANTS: list[Mutant] = [
         "crash",
         (
             "                self.optimizer.step()\n",
-            "                try:\n                    self.optimizer.step()\n                except RuntimeError:\n                    pass\n",
+            "                try:\n                    self.optimizer.step()\n"
+            "                except RuntimeError:\n                    pass\n",
         ),
     ),
     _ddp(

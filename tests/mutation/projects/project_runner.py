@@ -1,4 +1,7 @@
-"""Plants each bug, runs the check that is meant for it, and prints whether it was seen: `python project_runner.py [WORD]`."""
+"""Plants each bug, runs the check that is meant for it, and prints whether it was seen.
+
+`python project_runner.py [WORD]` takes the mutants whose name contains WORD.
+"""
 
 from __future__ import annotations
 
@@ -55,16 +58,13 @@ async def main(word: str) -> int:
         found = killed_by(mutant, report)
         slow += seconds > 5
         others = ", ".join(f"{c.name}: {c.measured}" for c in report.checks if c.status in ("fail", "error"))
-        print(
-            f"{'killed  ' if found else 'SURVIVED'} {seconds:5.1f} s  {mutant.name:55} {found.measured if found else others}",
-            flush=True,
-        )
+        verdict = "killed  " if found else "SURVIVED"
+        print(f"{verdict} {seconds:5.1f} s  {mutant.name:55} {found.measured if found else others}", flush=True)
         if not found:
             survived.append(mutant)
     rate = 100 * (1 - len(survived) / max(len(chosen), 1))
-    print(
-        f"{len(chosen) - len(survived)} of {len(chosen)} killed by the check meant for them ({rate:.1f} %); {slow} took more than 5 s"
-    )
+    killed = len(chosen) - len(survived)
+    print(f"{killed} of {len(chosen)} killed by the check meant for them ({rate:.1f} %); {slow} took more than 5 s")
     return len(survived)
 
 

@@ -19,6 +19,7 @@ FEW_STEPS = 4
 MANY_STEPS = 48
 OVERFIT_STEPS = 300
 MOST_KNOBS = 60
+KNOB_RESERVE_S = 5.0
 LOOP_CHECKS = ("scheduler", "accumulation", "ema", "validation", "memory", "syncs", "logs")
 ORDER = (
     "one_batch",
@@ -277,31 +278,30 @@ class Coordinator:
         if not found:
             yield skipped("knobs", "no option was found: neither argparse nor a configuration file is used")
             return
-        base = {FEW_STEPS: self.runner.run("base", options={"stop_after": FEW_STEPS})}
-        silent: list[str] = []
-        inert: list[str] = []
+        tried: list[knobs.Knob] = []
         untried: list[str] = []
-        tried = 0
-        for knob in found[:MOST_KNOBS]:
-            reason = knobs.why_not(knob) or ("no time was left" if self.runner.remaining() < 5 else "")
+        for knob in found:
+            reason = knobs.why_not(knob) or ("too many options" if len(tried) >= MOST_KNOBS else "")
             if reason:
                 untried.append(f"{knob.name} ({reason})")
-                continue
-            tried += 1
-            if not self._changes_something(knob, base):
-                read = knobs.is_read(knob, self.plain_run())
-                (silent if read is False or knobs.shapes_training(knob) else inert).append(knob.name)
-        yield from _knob_verdict(silent, inert, tried, untried)
+            else:
+                tried.append(knob)
+        without = self._without_effect(self._without_effect(tried, FEW_STEPS), MANY_STEPS)
+        if self.runner.remaining() < KNOB_RESERVE_S:
+            yield skipped("knobs", "the time limit of the call was reached before all options had been tried")
+            return
+        read = {k.name: knobs.is_read(k, self.plain_run()) for k in without}
+        silent = [k.name for k in without if read[k.name] is False or knobs.shapes_training(k)]
+        inert = [k.name for k in without if k.name not in silent]
+        yield from _knob_verdict(silent, inert, len(tried), untried)
 
-    def _changes_something(self, knob: knobs.Knob, base: dict[int, Result]) -> bool:
-        """Whether another value shows in the first steps or, failing that, in the whole run."""
-        for steps in (FEW_STEPS, MANY_STEPS):
-            if steps not in base:
-                base[steps] = self.runner.run("base", options={"stop_after": steps})
-            other = self.runner.run("knob", options={"stop_after": steps}, **knob.set(knob.other()))
-            if knobs.signature(other) != knobs.signature(base[steps]):
-                return True
-        return False
+    def _without_effect(self, tried: list[knobs.Knob], steps: int) -> list[knobs.Knob]:
+        """The options of which another value does not show in the first `steps` steps."""
+        if not tried or self.runner.remaining() < KNOB_RESERVE_S:
+            return tried
+        requests = [{"name": "knob", "options": {"stop_after": steps}, **knob.set(knob.other())} for knob in tried]
+        base = knobs.signature(self.runner.run("base", options={"stop_after": steps}))
+        return [k for k, r in zip(tried, self.runner.run_many(requests)) if knobs.signature(r) == base]
 
     def check_torchrun(self) -> Iterator[Check]:
         """The ranks forked from this warm process first, then the launcher itself."""
@@ -346,8 +346,7 @@ class Coordinator:
             yield skipped("uneven", why)
             return
         plain = self.rank_run()
-        sizes = [e["batch_size"] for e in plain.events("loader") if e["batch_size"]]
-        for shrink in (1, (sizes[0] if sizes else 1) + 1):
+        for shrink in _uneven_shrinks(plain, self.nproc):
             options = {"stop_after": MANY_STEPS, "shrink": shrink}
             verdict = judge_ranks.judge_uneven(self.runner.run("uneven", world=self.nproc, options=options), plain)
             if verdict["status"] != "pass":
@@ -383,6 +382,16 @@ def _best_shrink(sizes: list[tuple[int, int]], window: int) -> int:
         if odd and (window < 2 or batches % window):
             return shrink
     return 1
+
+
+def _uneven_shrinks(plain: Result, world: int) -> list[int]:
+    """By how many samples to shorten data sets: by one, and so that one rank has a sample, hence a step, more."""
+    shrinks = [1]
+    for loader in plain.events("loader")[:1]:
+        if loader["length"] and loader["batch_size"]:
+            round_length = world * loader["batch_size"] * max(usual_size(plain), 1)
+            shrinks += [(n - 1) % round_length or round_length for n in (loader["length"], loader["length"] * world)]
+    return list(dict.fromkeys(shrinks))
 
 
 def _knob_verdict(silent: list[str], inert: list[str], tried: int, untried: list[str]) -> Iterator[Check]:

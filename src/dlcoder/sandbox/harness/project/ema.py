@@ -43,6 +43,7 @@ class AverageWatch:
     def __init__(self, observer: Observer) -> None:
         self.o = observer
         self.holders: dict[str, Any] = {}
+        self.stale: dict[str, list[str]] = {}
         self.first_buffers: dict[str, tuple[str, str]] = {}
 
     def digests(self) -> dict[str, str]:
@@ -54,6 +55,7 @@ class AverageWatch:
         for average in self._averages():
             found[average.label] = average.digest(names & set(average.tensors))
             self._remember_buffers(average)
+            self._compare_buffers(average)
         return found
 
     def _averages(self) -> list[Average]:
@@ -106,18 +108,15 @@ class AverageWatch:
                 return shared
         return {}
 
-    def stale_buffers(self) -> dict[str, list[str]]:
-        """By label: buffers that moved in the model and never in its averaged copy."""
-        stale: dict[str, list[str]] = {}
-        for average in self._averages():
-            for name, buffer in self._model_buffers(average).items():
-                first = self.first_buffers.get(average.label + ":" + name)
-                if first is None or not average.whole:
-                    continue
+    def _compare_buffers(self, average: Average) -> None:
+        """Note the buffers that moved in the model and never in its averaged copy."""
+        stale = []
+        for name, buffer in self._model_buffers(average).items() if average.whole else []:
+            first = self.first_buffers.get(average.label + ":" + name)
+            if first is not None:
                 live, copy = digest_bytes(tensor_bytes(buffer)), digest_bytes(tensor_bytes(average.tensors[name]))
-                if live != first[0] and copy == first[1]:
-                    stale.setdefault(average.label, []).append(name)
-        return stale
+                stale += [name] if live != first[0] and copy == first[1] else []
+        self.stale[average.label] = stale
 
 
 def _look_into(names: Any, seen: set[int], depth: int) -> Iterable[tuple[str, Any]]:

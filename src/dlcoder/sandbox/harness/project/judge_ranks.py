@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from .runs import Event, Result
 from .verdict import Check, at, broken, failed, listed, passed, skipped
 
 TOLERANCE = 1e-3
+_ECHO = re.compile(r"Connection (closed|reset)|Broken pipe|gloo|Socket Timeout|timed out", re.IGNORECASE)
 
 
 def judge_ranks(result: Result, prefix: str = "torchrun") -> Iterator[Check]:
@@ -30,7 +32,9 @@ def _ended(result: Result, prefix: str) -> Check:
     name, bound = prefix + ".ends", "every rank ends"
     if result.hang:
         return failed(name, "hangs", bound, "; ".join(result.hang) + ". " + _mismatch(result))
-    error = result.error
+    error = _first_cause(result)
+    if error and _ECHO.search(error["message"]):
+        return failed(name, "ranks lose each other", bound, _mismatch(result) + " " + _first_error(error))
     if error:
         return failed(name, f"{error['type']} on rank {_rank_of(result, error)}", bound, _first_error(error))
     if result.timed_out:
@@ -62,6 +66,12 @@ def _ended(result: Result, prefix: str) -> Check:
             "give every rank as many batches: drop_last=True or a padding DistributedSampler",
         )
     return passed(name, f"{len(counts)} ranks, {counts[0]} steps", bound)
+
+
+def _first_cause(result: Result) -> Event | None:
+    """The first error that is not just the echo of another rank's end."""
+    errors = [e for events in result.ranks for e in events if e["e"] == "error"]
+    return next((e for e in errors if not _ECHO.search(e["message"])), errors[0] if errors else None)
 
 
 def _rank_of(result: Result, error: Event) -> int:

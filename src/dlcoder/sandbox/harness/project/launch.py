@@ -28,6 +28,8 @@ from .watch_schedules import ScheduleWatch
 from .watch_steps import StepWatch
 from .watch_syncs import SyncWatch
 
+AMBIENT_SEED = 67280421
+
 
 def run_rank(spec: dict[str, Any], rank: int) -> int:
     """Run the user's program under watch.
@@ -66,13 +68,13 @@ def _enter(spec: dict[str, Any], observer: Observer) -> None:
     sys.argv = [script, *spec.get("args", [])]
     folders = [str(Path(script).parent) if "path" in entry else root, root, str(Path(root, "src"))]
     sys.path[:0] = [folder for folder in dict.fromkeys(folders) if Path(folder).is_dir()]
-    if observer.options.scatter:
-        seed = int.from_bytes(os.urandom(4), "little")
-        random.seed(seed)
-        torch.manual_seed(seed)
-        numpy = sys.modules.get("numpy")
-        if numpy is not None:
-            numpy.random.seed(seed)
+    # Every run begins with the same random states, or with new ones where a missing seed is to show.
+    seed = int.from_bytes(os.urandom(4), "little") if observer.options.scatter else AMBIENT_SEED
+    random.seed(seed)
+    torch.manual_seed(seed)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(seed)
 
 
 def _install(observer: Observer) -> Any:
@@ -88,8 +90,8 @@ def _install(observer: Observer) -> Any:
     def ends() -> None:
         losses.report()
         with observer.quiet():
-            stale, last = averages.stale_buffers(), averages.digests()
-        observer.trace.write("final", stale=stale, ema=last, **schedules.summary(), **files.summary())
+            last = averages.digests()
+        observer.trace.write("final", stale=averages.stale, ema=last, **schedules.summary(), **files.summary())
 
     observer.ends = ends
     return ends

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,20 @@ class Result:
         return self.output[-limit:]
 
 
+class Started:
+    """A run under way."""
+
+    def __init__(self, result: Result, spec: dict[str, Any], world: int, launcher: bool, output: Path) -> None:
+        self.result = result
+        self.spec = spec
+        self.world = world
+        self.launcher = launcher
+        self.output = output
+        self.begun = time.monotonic()
+        self.deadline = self.begun
+        self.pids: list[int] = []
+
+
 class Runner:
     """Starts runs, each in its own copy of the project.
 
@@ -109,7 +124,20 @@ class Runner:
         shutil.copytree(self.source, root, symlinks=True, ignore=_ignored, copy_function=_copy)
         return root
 
-    def run(
+    def run(self, name: str, **request: Any) -> Result:
+        """Run the program once: `start` and `finish`."""
+        return self.finish(self.start(name, **request))
+
+    def run_many(self, requests: list[dict[str, Any]]) -> Iterator[Result]:
+        """Run the program once per request (the arguments of `start`), as many at a time as there are processors."""
+        waiting = list(requests)
+        running: list[Started] = []
+        while waiting or running:
+            while waiting and len(running) < max(os.cpu_count() or 1, 1):
+                running.append(self.start(**waiting.pop(0)))
+            yield self.finish(running.pop(0))
+
+    def start(
         self,
         name: str,
         world: int = 1,
@@ -120,8 +148,8 @@ class Runner:
         limit: float = 60.0,
         launcher: bool = False,
         args: list[str] | None = None,
-    ) -> Result:
-        """Run the program once.
+    ) -> Started:
+        """Start the program.
 
         Args:
             name: What for.
@@ -133,9 +161,6 @@ class Runner:
             limit: Seconds it may take.
             launcher: Whether a real torchrun starts it.
             args: Arguments instead of the usual ones.
-
-        Returns:
-            What was seen.
         """
         result = Result(name, root or self.copy(name))
         for path, text in (files or {}).items():
@@ -144,24 +169,26 @@ class Runner:
             "root": str(result.root),
             "entry": self.entry,
             "args": [*(self.args if args is None else args), *(extra or [])],
-            "trace": str(self.base / (f"{self.count:02d}-{name}.trace")),
+            "trace": str(self.base / f"{self.count:02d}-{name}.trace"),
             "options": options or {},
         }
-        for rank in range(world):
-            Path(f"{spec['trace']}.{rank}").unlink(missing_ok=True)
-        output = self.base / (f"{self.count:02d}-{name}.log")
-        start = time.monotonic()
-        limit = min(limit, max(self.remaining(), 1.0))
+        started = Started(result, spec, world, launcher, self.base / f"{self.count:02d}-{name}.log")
+        started.deadline = started.begun + min(limit, max(self.remaining(), 1.0))
         if launcher:
-            pids = [self._fork_torchrun(spec, world, output)]
+            started.pids = [self._fork_torchrun(spec, world, started.output)]
         else:
             port = _free_port()
-            pids = [self._fork_rank(spec, rank, world, port, output) for rank in range(world)]
-        self._watch(result, pids, spec["trace"], world, start + limit, launcher)
-        result.ranks = [_read_trace(f"{spec['trace']}.{rank}") for rank in range(world)]
-        with output.open("rb") as file:
+            started.pids = [self._fork_rank(spec, rank, world, port, started.output) for rank in range(world)]
+        return started
+
+    def finish(self, started: Started) -> Result:
+        """Wait for the end of a run, or bring it about, and read what it left."""
+        result = started.result
+        self._watch(started)
+        result.ranks = [_read_trace(f"{started.spec['trace']}.{rank}") for rank in range(started.world)]
+        with started.output.open("rb") as file:
             result.output = file.read()[-200_000:].decode("utf-8", "replace")
-        result.seconds = time.monotonic() - start
+        result.seconds = time.monotonic() - started.begun
         return result
 
     def _fork_rank(self, spec: dict[str, Any], rank: int, world: int, port: int, output: Path) -> int:
@@ -224,23 +251,26 @@ class Runner:
             sys.stderr.flush()
             os._exit(code)
 
-    def _watch(self, result: Result, pids: list[int], trace: str, world: int, deadline: float, launcher: bool) -> None:
+    def _watch(self, started: Started) -> None:
+        result, pids = started.result, started.pids
         codes: dict[int, int] = {}
         idle = _Idle(pids)
         failed_at = 0.0
-        while len(codes) < len(pids):
+        while True:
             _reap(pids, codes)
+            if len(codes) == len(pids):
+                break
             now = time.monotonic()
             if any(code != 0 for code in codes.values()) and not failed_at:
                 failed_at = now
             if failed_at and now - failed_at > GRACE_S:
                 # As torchrun does: a rank that failed ends the others.
                 break
-            if now > deadline:
+            if now > started.deadline:
                 result.timed_out = True
                 break
-            if world > 1 and not launcher and idle.hangs(now) and not failed_at:
-                result.hang = self._where(trace, world, pids, codes)
+            if started.world > 1 and not started.launcher and not failed_at and idle.hangs(now):
+                result.hang = _where(started, codes)
                 break
             time.sleep(0.01)
         for pid in pids:
@@ -249,12 +279,14 @@ class Runner:
                 codes[pid] = _exit_code(os.waitpid(pid, 0)[1])
         result.codes = [codes[pid] for pid in pids]
 
-    def _where(self, trace: str, world: int, pids: list[int], codes: dict[int, int]) -> list[str]:
-        lines = []
-        for rank in range(world):
-            events = _read_trace(f"{trace}.{rank}")
-            lines.append(f"rank {rank} {_position(events, pids[rank] in codes)}")
-        return lines
+
+def _where(started: Started, codes: dict[int, int]) -> list[str]:
+    """Where each rank of a hanging run stands."""
+    lines = []
+    for rank, pid in enumerate(started.pids):
+        events = _read_trace(f"{started.spec['trace']}.{rank}")
+        lines.append(f"rank {rank} {_position(events, pid in codes)}")
+    return lines
 
 
 class _Idle:
