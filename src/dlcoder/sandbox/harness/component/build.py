@@ -185,6 +185,7 @@ _GUESSES: tuple[tuple[str, Any], ...] = (
     (r"gamma", 2.0),
     (r"alpha|beta|lam\w*|\w*_weight|momentum", 0.25),
     (r"eps|epsilon|smooth", 1e-5),
+    (r"data_range|max_val|value_range", 1.0),
     (r"margin|delta|scale|sigma", 1.0),
     (r"lr|learning_rate|base_lr|max_lr", 0.1),
     (r"decay", 0.9),

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Callable, Generic, TypeVar
 
 import torch
@@ -14,6 +15,7 @@ import torch
 from .catalogue import CHECKS, Entry
 from .source import Source, clip
 
+_HERE = str(Path(__file__).parent)
 Emit = Callable[[dict[str, Any]], None]
 Context = TypeVar("Context", bound="Subject")
 
@@ -159,6 +161,9 @@ def _raised(entry: Entry, error: BaseException, source: Source) -> dict[str, str
     line = source.raised_at(error)
     if line is None:
         last = traceback.extract_tb(error.__traceback__)[-1]
+        if not last.filename.startswith(_HERE) and _HERE not in last.filename:
+            where = f"{last.filename.rsplit('/', 1)[-1]} line {last.lineno} (`{clip(last.line or '', 100)}`)"
+            return _result(entry.name, "fail", message, "no exception", f"Raised at {where}.", "Avoid or handle it.")
         where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
         return _result(entry.name, "error", message, "", f"The check itself could not finish ({where}).", "")
     fix = f"Make {line} hold for the inputs of this check: {entry.proves[0].lower()}{entry.proves[1:]}"

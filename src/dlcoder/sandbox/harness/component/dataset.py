@@ -107,7 +107,7 @@ class DatasetCase(Subject):
         required = [
             n
             for n, p in self.builder.parameters.items()
-            if n not in given and (p.default is p.empty or planted.MASKS.search(n)) and p.kind not in (2, 4)
+            if n not in given and _is_wanted(n, p) and p.kind not in (2, 4)
         ]
         has_masks = any(planted.MASKS.search(name) for name in required)
         for style in ("tensor", "bytes", "numpy", "list"):
@@ -247,6 +247,15 @@ class DatasetCase(Subject):
         """Whether item 0 differs from one access to the next."""
         reseed(3)
         return any(not same(made[0], made[0]) for _ in range(8))
+
+
+_RANKS = r"num_replicas|world_size|rank"
+
+
+def _is_wanted(name: str, parameter: inspect.Parameter) -> bool:
+    """Whether an argument is given a value of ours: required ones, masks, and the ranks that default to the world's."""
+    ranks = parameter.default is None and re.fullmatch(_RANKS, name)
+    return bool(parameter.default is parameter.empty or planted.MASKS.search(name) or ranks)
 
 
 _EVAL: tuple[tuple[str, Any], ...] = (

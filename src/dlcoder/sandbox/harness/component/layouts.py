@@ -32,7 +32,7 @@ class Layout:
 
 _LABEL_CODE = r"cross_entropy|nll_loss|one_hot|\.long\(\)|gather\(|ignore_index|num_classes"
 LAYOUTS = (
-    Layout("classes", (("B", "C"), "logits"), (("B",), "labels"), r"cross|focal|smooth|nll|classif|^ce|accura|f1|precis|recall|top", _LABEL_CODE),
+    Layout("classes", (("B", "C"), "logits"), (("B",), "labels"), r"cross|focal|smooth|(?<!gaussian_)(?<!poisson_)nll|classif|^ce|accura|f1|precis|recall|top", _LABEL_CODE),
     Layout("pixels", (("B", "C", "H", "W"), "logits"), (("B", "H", "W"), "labels"), r"dice|tversky|lov|seg|jaccard|region|bound|pixel|ohem|iou|mask", r"permute\(0, 2, 3, 1\)|dim=\(?2, ?3|dim=\(0, 2, 3\)|H, W|h, w|height, width|flatten\(2\)"),
     Layout("tokens", (("B", "T", "C"), "logits"), (("B", "T"), "labels"), r"token|lm|language|seq|causal|perplex", r"\[\.\.\., ?:-1|size\(-1\)|shift|\(1, 2\)|transpose\(1, ?2\)"),
     Layout("pixels1", (("B", "C", "H", "W"), "logits"), (("B", 1, "H", "W"), "labels"), r"dice|tversky|seg", r"to_onehot_y|\[:, 0\]|squeeze\(1\)"),
@@ -44,7 +44,8 @@ LAYOUTS = (
     Layout("binary-squeezed", (("B", 1, "H", "W"), "logits"), (("B", "H", "W"), "multihot"), r"binary", r"squeeze\(1\)|unsqueeze\(1\)"),
     Layout("binary-probs", (("B", "C"), "unit"), (("B", "C"), "multihot"), r"prob", r"binary_cross_entropy\(|torch\.log\((1|p)|\.log\(\)"),
     Layout("distill", (("B", "C"), "logits"), (("B", "C"), "logits"), r"distill|kd|kl|student|teacher", r"teacher|kl_div"),
-    Layout("regression", (("B", "D"), "real"), (("B", "D"), "real"), r"mse|l1|l2|mae|huber|charb|rmse|smooth_?l1|log_?cosh|quantile|pinball|regress|mape", r"\.abs\(\)|- ?target|mse_loss|l1_loss"),
+    Layout("regression", (("B", "D"), "real"), (("B", "D"), "real"), r"gaussian|laplace|mse|l1|l2|mae|huber|charb|rmse|smooth_?l1|log_?cosh|quantile|pinball|regress|mape", r"\.abs\(\)|- ?target|mse_loss|l1_loss"),
+    Layout("counts", (("B", "D"), "real"), (("B", "D"), "counts"), r"poisson|count", r"poisson"),
     Layout("images", (("B", 3, 32, 32), "unit"), (("B", 3, 32, 32), "unit"), r"ssim|psnr|percept|image|charb|gradient|edge|total_?var|restor", r"conv2d|avg_pool|window"),
     Layout("boxes", (("N", 4), "boxes"), (("N", 4), "boxes"), r"box|iou", r"x1|xyxy|unbind\(|\[\.\.\., ?2"),
     Layout("embeddings", (("N", "D"), "real"), (("N",), "ids"), r"contrast|supcon|triplet|metric|arc|proxy|center|margin", r"normalize|matmul|\.t\(\)|\.T\b|cdist"),
@@ -109,7 +110,7 @@ def guesses(
         layouts: What to try.
     """
     names = [p.name for p in parameters]
-    special = _special(names)
+    special = _special(names, name)
     if special is not None:
         return [special]
     documented = _documented(parameters, source)
@@ -123,8 +124,8 @@ def guesses(
     return found
 
 
-def _special(names: list[str]) -> Guess | None:
-    """Families that parameter names alone betray."""
+def _special(names: list[str], name: str) -> Guess | None:
+    """Families that names alone betray."""
     joined = " ".join(names).lower()
     real = ("N", "D")
     if len(names) >= 3 and re.search(r"anchor|^a p n|query pos", joined):
@@ -133,6 +134,13 @@ def _special(names: list[str]) -> Guess | None:
         return Guess("moments", tuple(Spec(n, ("B", "D"), "real") for n in names), 9)
     if len(names) == 2 and re.search(r"\b(d_)?(fake|real)\w* (d_)?(fake|real)", joined):
         return Guess("critics", tuple(Spec(n, ("B", 1), "real") for n in names), 9)
+    signed = re.match(
+        r"(x|input|emb\w*?|feat\w*?|out\w*?)_?1 (x|input|emb\w*?|feat\w*?|out\w*?)_?2 (target|y|labels?)$", joined
+    )
+    if signed and len(names) == 3:
+        shape = ("N",) if "rank" in name.lower() else real
+        specs = (Spec(names[0], shape, "real"), Spec(names[1], shape, "real"), Spec(names[2], ("N",), "signs"))
+        return Guess("signed-pair", specs, 9)
     if len(names) == 1:
         return Guess("single", (Spec(names[0], ("B", "D"), "real"),), 1)
     if not names:

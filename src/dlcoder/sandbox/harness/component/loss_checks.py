@@ -402,7 +402,7 @@ def _cut(case: LossCase) -> tuple[str, str] | None:
     assert line is not None
     nearby = "\n".join(case.source.lines[max(line - 3, 0) : line])
     purpose = r"#.*(detach|stop.?grad|constant|no.?grad|not? (differentiate|backprop)|frozen|only weighs?)"
-    said = re.search(purpose, nearby, re.I) or case.source.mentions(_PURPOSE)
+    said = re.search(purpose, nearby, re.I) or case.source.mentions(_PURPOSE) or case.source.is_coefficient(line)
     return ("deliberate" if said else "fault"), case.source.quote(line)
 
 
@@ -437,7 +437,7 @@ def _half_inputs(case: LossCase) -> list[tuple[str, Inputs]]:
             if case.spec(case.pred).role == "logits":
                 large = case.perfect(large, 4.0)
         found.append(("a map of 300 x 300", large))
-    elif case.family in ("classes", "binary", "multilabel", "tokens", "regression"):
+    elif case.family == "regression":
         found.append(("a batch of 70,000", case.inputs(3, B=70_000, T=1, D=1)))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import torch
@@ -37,9 +38,17 @@ def reduction_modes(case: LossCase) -> Measured:
         if modules[mode] is None:
             continue
         got = case.value(inputs, modules[mode])
-        if not judge.close(got, value, 1e-3, 1e-6) and not (mode == "mean" and _weighted(case, got, parts)):
+        if not judge.close(got, value, 1e-3, 1e-6) and not (
+            _weighted(case, got, parts) if mode == "mean" else _spatial(case, got, parts)
+        ):
             raise _wrong_mode(case, mode, f"{got:.6g}", f"{value:.6g}, from reduction='none'")
     return Measured("mean and sum follow from none", "equal")
+
+
+def _spatial(case: LossCase, got: float, parts: Tensor) -> bool:
+    """Whether the sum is one over the means of maps, as some document."""
+    per_map = parts.flatten(2).mean(dim=2) if parts.dim() > 2 else parts
+    return judge.close(got, judge.total(per_map), 1e-3, 1e-6) and case.source.mentions(("average", "spatial"))
 
 
 def _offers_none(case: LossCase) -> bool:
@@ -52,7 +61,7 @@ def _offers_none(case: LossCase) -> bool:
 
 def _weighted(case: LossCase, got: float, parts: Tensor) -> bool:
     """Whether the mean is one by another documented divisor: weights, or the batch."""
-    batch = judge.total(parts) / parts.shape[0]
+    batch = judge.total(parts) / max(parts.shape[0], 1)
     weighted = any(case.builder.default(name) is not None for name in _WEIGHTS)
     return weighted or (judge.close(got, batch, 1e-3, 1e-6) and case.source.mentions(("batch",)))
 
@@ -73,7 +82,7 @@ def class_weights(case: LossCase) -> Measured:
     name, heavy = _weighted_module(case)
     if heavy is None:
         raise Skip("the constructor takes no class weights")
-    inputs = case.inputs()
+    inputs = case.inputs(B=3 * case.classes)
     light = case.builder.build(**{name: _as_given(case, name, torch.ones(case.classes))})
     base = _shares(case, inputs, light)
     got = _shares(case, inputs, heavy)
@@ -201,6 +210,8 @@ def parameters_count(case: LossCase) -> Measured:
         if verdict is None:
             continue
         tried.append(name)
+        if not verdict and (case.source.conditional(name) or _matters_otherwise(case, name, default)):
+            continue
         if not verdict:
             line = case.source.point(rf"self\.\w*{name}\w*\s*=", rf"\b{name}\b")
             raise Broken(
@@ -212,6 +223,23 @@ def parameters_count(case: LossCase) -> Measured:
     if not tried:
         raise Skip("no floating constructor argument to vary")
     return Measured(", ".join(tried), "each changes the value")
+
+
+def _matters_otherwise(case: LossCase, name: str, default: float) -> bool:
+    """Whether a parameter counts once some switch of the constructor is turned."""
+    saved = case.builder.arguments
+    until = time.monotonic() + 2
+    for other, parameter in case.builder.parameters.items():
+        if time.monotonic() > until:
+            return True  # undecided: no fault
+        if isinstance(parameter.default, bool):
+            case.builder.arguments = {**saved, other: not parameter.default}
+            try:
+                if _matters(case, name, default):
+                    return True
+            finally:
+                case.builder.arguments = saved
+    return False
 
 
 def _excused(case: LossCase, name: str) -> bool:

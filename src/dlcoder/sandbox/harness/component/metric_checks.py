@@ -284,7 +284,9 @@ def merge(case: MetricCase) -> Measured:
     function = getattr(left, case.names["merge"])
     try:
         merged = function(right)
-    except (TypeError, AttributeError, NotImplementedError):
+    except (TypeError, AttributeError, NotImplementedError, RuntimeError) as refusal:
+        if "not supported" in str(refusal):
+            raise Skip(f"merging is refused: {str(refusal)[:80]}") from refusal
         try:
             merged = function([right])
         except Exception as error:

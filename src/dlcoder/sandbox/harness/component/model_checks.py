@@ -273,7 +273,9 @@ def _is_causal(case: ModelCase) -> bool:
     name = getattr(case.builder.target, "__name__", "")
     if re.search(r"gpt|causal|decoder_?only|autoregress|CausalLM", name, re.I):
         return True
-    return bool(case.source.first(r"is_causal=True|causal=True|\btril\(|\btriu\(|generate_square_subsequent_mask"))
+    pattern = r"is_causal=True|causal=True|\btril\(|\btriu\(|generate_square_subsequent_mask"
+    text = case.source.code() if case.source.file != case.builder.module.__dict__.get("__file__") else case.source.text
+    return bool(re.search(pattern, text))
 
 
 @check("causal")

@@ -104,7 +104,7 @@ class OptimizerCase(Subject):
         if re.fullmatch(r"(step|current_step|it|iteration|epoch|t|i|global_step|steps)", first):
             return "rate"
         if inspect.isclass(target) and re.fullmatch(r"model|module|net|network|source|parameters|params", first):
-            return "optimizer" if hasattr(target, "zero_grad") else "ema"
+            return "optimizer" if hasattr(target, "zero_grad") and not issubclass(target, nn.Module) else "ema"
         if re.fullmatch(r"model|module|net|network|named_parameters|params|parameters", first):
             return "groups"
         return "rate" if inspect.isclass(target) and hasattr(target, "__call__") else ""
@@ -196,7 +196,13 @@ class OptimizerCase(Subject):
         for _ in range(steps):
             rates.append(float(optimizer.param_groups[0]["lr"]))
             optimizer.step()
-            schedule.step()
+            try:
+                schedule.step()
+            except ValueError:
+                if len(rates) < self.total:
+                    raise
+                # It refuses to go past its end, which is as good as staying there.
+                return rates + [rates[-1]] * (steps - len(rates))
         return rates
 
     def rate(self) -> Callable[[int], Any]:
@@ -244,9 +250,9 @@ def start() -> list[nn.Parameter]:
 
 
 def quadratic(parameters: list[nn.Parameter]) -> Tensor:
-    """A quadratic with curvatures from 0.2 to 2."""
+    """A quadratic with curvatures from 0.2 to 2, lowest at 0.5: elsewhere than where weight decay leads."""
     total = torch.zeros(())
     for parameter in parameters:
         curvature = torch.linspace(0.2, 2.0, parameter.numel()).view_as(parameter)
-        total = total + (curvature * parameter.square()).sum()
+        total = total + (curvature * (parameter - 0.5).square()).sum()
     return total

@@ -65,14 +65,15 @@ def weight_decay(case: OptimizerCase) -> Measured:
     if "weight_decay" not in case.builder.parameters:
         raise Skip("the constructor takes no weight_decay")
     line = case.source.point(r"weight_decay(?!\s*[:=])|\bwd\b|decay")
-    plain, decayed = _first_step(case, 1.0, 0.0), _first_step(case, 1.0, 0.1)
-    shift = judge.wide(decayed - plain)
+    paths = [case.stepped(6, weight_decay=decay)[1][0].detach() for decay in (0.0, 0.1)]
+    shift = judge.wide(paths[1] - paths[0])
     if judge.max_abs(shift) == 0:
         raise Broken("no effect", "it shrinks", "weight_decay has no effect.", f"Apply it at {line}.")
-    toward = judge.dot(shift, start()[0])
+    toward = judge.dot(shift, paths[0])
     if toward > 0 and not case.source.first(r"maximize"):
         raise Broken("it grows", "it shrinks", "weight_decay drives weights away from 0.", f"Check the sign at {line}.")
     if re.search(r"adamw|decoupled|lion|lamb|sgdw", case.builder.target.__name__, re.I):
+        shift = judge.wide(_first_step(case, 1.0, 0.1) - _first_step(case, 1.0, 0.0))
         large = judge.wide(_first_step(case, 100.0, 0.1) - _first_step(case, 100.0, 0.0))
         if judge.distance(large, shift) > 0.05 * judge.max_abs(shift) + 1e-6:
             why = "Decay depends on the size of the gradient: it is added to the gradient instead of the weight."

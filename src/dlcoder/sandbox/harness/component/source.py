@@ -103,6 +103,36 @@ class Source:
             self._docs.update(n for n, line in enumerate(self.lines, 1) if line.lstrip().startswith("#"))
         return self._docs
 
+    def is_coefficient(self, number: int) -> bool:
+        """Whether what is detached on a line multiplies something else, or is called a weight: held constant on purpose."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div)):
+                sides = (node.left, node.right)
+                if any(_detaches(side, number) for side in sides) and not all(
+                    _detaches(side, number) for side in sides
+                ):
+                    return True
+            if isinstance(node, ast.Assign) and _detaches(node.value, number):
+                names = " ".join(n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name))
+                if re.search(r"weight|alpha|coef|mask|scale|center|baseline|teacher|target|norm", names):
+                    return True
+        return False
+
+    def conditional(self, name: str) -> bool:
+        """Whether every use of a constructor argument stands under a condition: it may count under other options only."""
+        uses: list[bool] = []
+        node = self.node_in_focus()
+        if node is not None:
+            _uses(node, name, False, uses)
+        return bool(uses) and all(uses)
+
+    def node_in_focus(self) -> Any:
+        """The definition that starts on the focus's first line."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.lineno == self.span[0]:
+                return node
+        return None
+
     def raised_at(self, error: BaseException) -> str | None:
         """The user's innermost line in a traceback, quoted; None if the user's code took no part."""
         frames = [entry for entry in traceback.extract_tb(error.__traceback__) if entry.filename in self.files]
@@ -134,3 +164,30 @@ class Source:
         """Whether docstrings or comments contain one of the words."""
         docs = self.docs()
         return any(word in docs for word in words)
+
+
+def _uses(node: ast.AST, name: str, guarded: bool, found: list[bool]) -> None:
+    """For each use of a name or `self.name`, whether it is guarded by an `if`; plain copies into self do not count."""
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id == name:
+        return
+    if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
+        found.append(guarded)
+    elif isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.ctx, ast.Load):
+        found.append(guarded)
+    if isinstance(node, (ast.If, ast.IfExp)):
+        _uses(node.test, name, True, found)
+        for part in [*_listed(node.body), *_listed(node.orelse)]:
+            _uses(part, name, True, found)
+        return
+    for child in ast.iter_child_nodes(node):
+        _uses(child, name, guarded, found)
+
+
+def _listed(part: Any) -> list[Any]:
+    return part if isinstance(part, list) else [part]
+
+
+def _detaches(node: ast.AST, number: int) -> bool:
+    return any(
+        isinstance(n, ast.Attribute) and n.attr in ("detach", "data") and n.lineno == number for n in ast.walk(node)
+    )

@@ -32,6 +32,8 @@ def _draw(
     if spec.choices:
         picks = torch.randint(0, len(spec.choices), shape, generator=generator)
         return torch.tensor(spec.choices)[picks]
+    if spec.role == "counts":
+        return torch.randint(0, 6, shape, generator=generator).float()
     if spec.role in ("pad_true", "keep_one"):
         return _padding(spec.role, shape)
     if spec.role in INTEGER_ROLES:
