@@ -18,8 +18,8 @@ def spec(**fields: Any) -> ProjectSpec:
     return ProjectSpec.model_validate({"task": "classification", **fields})
 
 
-def choices(name: str = "waves", **fields: Any) -> Choices:
-    return decide(spec(**fields), name)
+def choices(folder: str = "waves", **fields: Any) -> Choices:
+    return decide(spec(**fields), folder)
 
 
 def write_project(path: Path, **fields: Any) -> Path:

@@ -94,9 +94,11 @@ def _bindings(choices: Choices) -> Bindings:
 
 def role_of(path: str, package: str) -> str:
     """What a file of the project is for."""
+    if "/sample_images/" in path:
+        return "sample data"
     top, *rest = path.split("/")
     if top == package:
         return {"losses": "loss", "models": "model", "datasets": "data", "metrics": "metric"}.get(
             rest[0] if len(rest) > 1 else "", rest[0] if len(rest) > 1 else "package"
         )
-    return ROLES.get(top, "sample data" if "sample" in path else "file")
+    return ROLES.get(top, "file")

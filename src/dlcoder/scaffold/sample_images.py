@@ -6,7 +6,7 @@ import zlib
 from functools import cache
 
 SIZE = 24
-_TRAIN, _VAL = 6, 3
+_TRAIN, _VAL = 10, 3
 
 
 @cache

@@ -114,9 +114,9 @@ class ProjectSpec(_Part):
         max_length=500,
         description="What is hoped for, in the user's words. Answered with what can be promised.",
     )
-    data: DataSpec = Field(default_factory=DataSpec, description="Where samples come from.")
-    model: ModelSpec = Field(default_factory=ModelSpec, description="What is trained.")
-    train: TrainSpec = Field(default_factory=TrainSpec, description="How it is trained.")
+    data: DataSpec = Field(default_factory=DataSpec, description="The data: source, classes, size, augmentation.")
+    model: ModelSpec = Field(default_factory=ModelSpec, description="The network: family and size.")
+    train: TrainSpec = Field(default_factory=TrainSpec, description="Optimizer, schedule, batch, averaging.")
     metric: Metric | None = Field(default=None, description="Chooses the best checkpoint. Default: accuracy.")
     framework: Literal["pytorch"] = Field(default="pytorch", description="pytorch: plain loop, DDP through torchrun.")
     config: Literal["yaml"] = Field(default="yaml", description="Form of the settings files.")

@@ -29,7 +29,7 @@ class Stage:
         self._target = target
         # Parents that do not exist yet are built in the stage as well, and appear with the tree.
         self._top = _topmost_missing(target)
-        self._moved = folder / "tree"
+        self._moved = folder / "new" / self._top.name
         self.root = self._moved / target.relative_to(self._top)
 
     def write(self, files: Mapping[str, bytes], executable: frozenset[str] = frozenset()) -> None:

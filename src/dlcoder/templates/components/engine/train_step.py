@@ -86,13 +86,12 @@ class TrainStep:
         """Update the weights once.
 
         Returns:
-            `loss_*` and `metric_*`, means over the samples of all ranks; `lr`, the rate
-            that was used; `grad_norm`, before clipping.
+            `loss_*` and `metric_*`, means over the samples of all ranks; `grad_norm`,
+            before clipping.
 
         Raises:
             NonFiniteError: Before the update, on all ranks alike.
         """
-        lr = self.schedule.lr
         means = self._accumulate_gradients(window)
         if self.scaler is not None:
             # Clipping must see the true gradients, not those of the scaled loss.
@@ -100,8 +99,8 @@ class TrainStep:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
 
         # Here the host waits for the device, once a step.
-        record = {name: float(mean) for name, mean in means.items()}
-        record |= {"lr": lr, "grad_norm": float(norm)}
+        values = torch.stack([*means.values(), norm.double()]).tolist()
+        record = dict(zip([*means, "grad_norm"], values, strict=True))
         self._refuse_non_finite(record)
 
         if self.scaler is None:

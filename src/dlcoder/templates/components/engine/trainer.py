@@ -98,7 +98,8 @@ class Trainer:
         started = time.perf_counter()
         for window in windows(self.loader, self.accumulate):
             time_data = time.perf_counter() - started
-            record = self.step(window)
+            lr = self.step.schedule.lr
+            record = {**self.step(window), "lr": lr}
             position.step += 1
             position.batch += len(window)
             time_iter = time.perf_counter() - started

@@ -80,6 +80,8 @@ def sum_over_ranks(tensor: Tensor) -> Tensor:
 
 def on_any_rank(flag: bool, world: World) -> bool:
     """Whether `flag` is set on any rank: the same answer on all of them."""
+    if world.size == 1:
+        return flag
     return bool(sum_over_ranks(torch.tensor(int(flag), device=world.device)) > 0)
 
 

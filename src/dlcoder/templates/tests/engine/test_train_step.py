@@ -99,8 +99,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_the_update() -> None:
 
 def test_the_schedule_follows_each_update() -> None:
     step = make(make_model())
-    first = step([batch(8)])["lr"]
-    assert step([batch(8, seed=1)])["lr"] < first
+    step([batch(8)])
+    step([batch(8, seed=1)])
     assert step.parts()["schedule"].state_dict() == {"updates": 2}
 
 

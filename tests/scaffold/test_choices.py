@@ -1,0 +1,114 @@
+"""What is left open is settled with a reason; what contradicts itself is refused."""
+
+from typing import Any
+
+import pytest
+from projects import choices, spec
+from pydantic import ValidationError
+
+from dlcoder.errors import UserError
+from dlcoder.scaffold.spec import DataSpec, ModelSpec, ProjectSpec, TrainSpec
+
+
+def assumed(**fields: Any) -> dict[str, str]:
+    return {assumption.field: assumption.value for assumption in choices(**fields).assumptions}
+
+
+def test_the_task_alone_is_enough_and_all_else_is_assumed_with_a_reason() -> None:
+    notes = choices().assumptions
+    assert {"data.source", "model.family", "train.lr", "precision", "metric", "name"} <= {n.field for n in notes}
+    assert all(note.reason.endswith(".") and note.value for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"data": {"image_size": 64}}, "data.image_size"),
+        ({"data": {"augmentation": "light"}}, "data.augmentation"),
+        ({"train": {"ema": True}}, "train.ema"),
+        ({"train": {"lr": 0.3}}, "train.lr"),
+        ({"precision": "bf16"}, "precision"),
+        ({"data": {"classes": ["a", "b"]}}, "data.num_classes"),
+    ],
+)
+def test_what_is_given_is_not_assumed(fields: dict[str, Any], name: str) -> None:
+    assert name in assumed()
+    assert name not in assumed(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"device": "cpu", "precision": "fp16"}, "precision"),
+        ({"data": {"classes": ["a", "b"], "num_classes": 3}}, "data.num_classes"),
+        ({"data": {"classes": ["a", "b", "a"]}}, "'a' twice"),
+        ({"data": {"source": "synthetic", "root": "images"}}, "data.source"),
+        ({"name": "torch"}, "name"),
+        ({"name": "json"}, "name"),
+    ],
+)
+def test_a_contradiction_is_refused_with_the_field_to_change(fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(UserError) as caught:
+        choices(**fields)
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("folder", "package"),
+    [
+        ("Bird Watch-2", "bird_watch_2"),
+        ("2birds", "project_2birds"),
+        ("torch", "torch_project"),
+        ("tests", "tests_project"),
+        ("json", "json_project"),
+        ("class", "class_project"),
+        ("日本", "project"),
+        ("__", "project"),
+    ],
+)
+def test_any_folder_gives_a_package_that_hides_nothing(folder: str, package: str) -> None:
+    assert choices(folder).package == package
+
+
+@pytest.mark.parametrize(
+    "goal", ["at least 99% accuracy, guaranteed", "accuracy >= 0.95", "beat SOTA", "tell birds apart"]
+)
+def test_a_goal_is_answered_with_what_can_be_promised(goal: str) -> None:
+    note = next(n for n in choices(goal=goal).assumptions if n.field == "goal")
+    assert "promised" in note.reason
+    assert note.reason.startswith("No score") == (goal != "tell birds apart")
+
+
+@pytest.mark.parametrize("part", [ProjectSpec, DataSpec, ModelSpec, TrainSpec])
+def test_every_field_is_documented_and_unknown_ones_are_refused(part: type[Any]) -> None:
+    schema = part.model_json_schema()
+    assert all(field.get("description") for field in schema["properties"].values())
+    assert schema["additionalProperties"] is False
+
+
+def test_only_the_task_is_required() -> None:
+    assert ProjectSpec.model_json_schema()["required"] == ["task"]
+    with pytest.raises(ValidationError, match="task"):
+        ProjectSpec.model_validate({})
+
+
+@pytest.mark.parametrize(
+    ("fields", "supported"),
+    [
+        ({"task": "detection"}, "supported: classification"),
+        ({"framework": "lightning"}, "supported: pytorch"),
+        ({"data": {"source": "coco"}}, "supported: synthetic, image_folder"),
+        ({"config": "toml"}, "supported: yaml"),
+    ],
+)
+def test_what_is_not_supported_yet_is_told_from_nonsense(fields: dict[str, Any], supported: str) -> None:
+    with pytest.raises(ValidationError, match=supported):
+        spec(**fields)
+    with pytest.raises(ValidationError, match="Input should be"):
+        spec(task="cooking")
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", " ", "x" * 101])
+def test_a_class_that_cannot_name_a_folder_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="cannot be a class"):
+        spec(data={"source": "image_folder", "classes": ["a", name]})

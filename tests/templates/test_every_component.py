@@ -1,0 +1,173 @@
+"""What every sidecar promises is true of its component."""
+
+import ast
+import importlib
+import inspect
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dlcoder.templates.catalogue import FOLDER, Component, TensorSpec, catalogue
+
+COMPONENTS = catalogue()
+CALLED = [c for c in COMPONENTS.values() if c.example is not None and c.inputs and c.kind in ("losses", "models")]
+MODELS = [c for c in CALLED if c.kind == "models"]
+
+
+def symbol(component: Component) -> Any:
+    module = importlib.import_module(f"dlcoder.templates.components.{component.id.replace('/', '.')}")
+    return getattr(module, component.symbol)
+
+
+def sizes(component: Component, batch: int | None = None) -> dict[str, int]:
+    assert component.example is not None
+    letters = component.example.sizes
+    return {**letters, "B": batch} if batch is not None and "B" in letters else letters
+
+
+def resolve(value: Any, letters: dict[str, int]) -> Any:
+    """Letters are sizes, and {tensor: [...]} is a tensor."""
+    if isinstance(value, dict) and "tensor" in value:
+        return torch.tensor(value["tensor"])
+    if isinstance(value, list):
+        return [resolve(item, letters) for item in value]
+    return letters.get(value, value) if isinstance(value, str) else value
+
+
+def build(component: Component, batch: int | None = None) -> Any:
+    """A small one, and a function stays as it is."""
+    assert component.example is not None
+    target = symbol(component)
+    args = {name: resolve(value, sizes(component, batch)) for name, value in component.example.args.items()}
+    torch.manual_seed(0)
+    return target(**args) if inspect.isclass(target) else lambda **inputs: target(**inputs, **args)
+
+
+def tensor(spec: TensorSpec, letters: dict[str, int]) -> Tensor:
+    shape = [int(resolve(size, letters)) for size in spec.shape]
+    low, high = (float(resolve(bound, letters)) for bound in spec.range or (0, 2))
+    dtype = getattr(torch, spec.dtype)
+    if not dtype.is_floating_point:
+        return torch.randint(int(low), int(high), shape).to(dtype)
+    if spec.layout == "xyxy":
+        corners = torch.rand(*shape[:-1], 2, 2).sort(dim=-2).values + torch.tensor([[0.0], [0.5]])
+        return corners.flatten(-2)
+    return torch.randn(shape) if spec.range is None else torch.rand(shape) * (high - low) + low
+
+
+def inputs(component: Component, batch: int | None = None) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    return {name: tensor(spec, sizes(component, batch)) for name, spec in component.inputs.items()}
+
+
+def call(component: Component, values: dict[str, Tensor], batch: int | None = None, *, train: bool = True) -> Tensor:
+    target = build(component, batch)
+    if isinstance(target, torch.nn.Module):
+        target.train(train)
+    return first_of(target(**values))
+
+
+def first_of(output: Any) -> Tensor:
+    """The tensor that comes back, or the first of several."""
+    tensor = output[0] if isinstance(output, tuple) else output
+    assert isinstance(tensor, Tensor)
+    return tensor
+
+
+def named(component: Component) -> str:
+    return component.id
+
+
+def test_every_component_has_a_sidecar_and_every_sidecar_a_component() -> None:
+    files = {f.relative_to(FOLDER).with_suffix("").as_posix() for f in FOLDER.glob("*/*.py") if f.stem != "__init__"}
+    assert files == set(COMPONENTS)
+
+
+def test_symbols_are_unique() -> None:
+    """Bindings name options by symbol."""
+    symbols = [c.symbol for c in COMPONENTS.values()]
+    assert len(symbols) == len(set(symbols))
+
+
+@pytest.mark.parametrize("component", COMPONENTS.values(), ids=named)
+def test_the_sidecar_knows_the_parameters(component: Component) -> None:
+    parameters = inspect.signature(symbol(component)).parameters
+    if inspect.isclass(symbol(component)):
+        assert set(component.params) == {name for name in parameters if name not in ("args", "kwargs")}
+    else:
+        assert set(component.params) <= set(parameters)
+    for name, record in component.params.items():
+        assert record.required == (parameters[name].default is inspect.Parameter.empty), name
+        assert record.meaning.endswith(".")
+
+
+@pytest.mark.parametrize("component", COMPONENTS.values(), ids=named)
+def test_it_needs_what_it_says(component: Component) -> None:
+    allowed = {"torch", "numpy", "dlcoder", "PIL" if "pillow" in component.requires else "numpy"}
+    allowed |= {"yaml"} if "pyyaml" in component.requires else set()
+    for node in ast.walk(ast.parse(component.path.read_text())):
+        modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for module in modules:
+            top = module.split(".")[0]
+            assert top in allowed or top in __import__("sys").stdlib_module_names, module
+            assert module.startswith("dlcoder.templates.components.") or top != "dlcoder"
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("component", CALLED, ids=named)
+def test_the_output_has_the_promised_shape_and_is_finite(component: Component, batch: int) -> None:
+    """B is the letter of a batch that may be of any size; others, such as N of a contrastive loss, need several."""
+    output = call(component, inputs(component, batch), batch, train=component.kind == "losses")
+    assert output.isfinite().all()
+    promised = component.contract.output
+    if promised is not None:
+        assert list(output.shape) == [resolve(size, sizes(component, batch)) for size in promised.shape]
+        assert output.dtype == getattr(torch, promised.dtype)
+
+
+@pytest.mark.parametrize("component", [c for c in CALLED if c.kind == "losses"], ids=named)
+def test_a_loss_has_a_finite_gradient(component: Component) -> None:
+    values = inputs(component)
+    first = next(name for name, value in values.items() if value.is_floating_point())
+    values[first].requires_grad_()
+    call(component, values).sum().backward()
+    gradient = values[first].grad
+    assert gradient is not None
+    assert gradient.isfinite().all()
+    assert gradient.any()
+
+
+@pytest.mark.parametrize("component", MODELS, ids=named)
+def test_every_parameter_of_a_model_gets_a_gradient(component: Component) -> None:
+    model = build(component)
+    output = model(**inputs(component))
+    sum(t.square().sum() for t in (output if isinstance(output, tuple) else (output,))).backward()
+    without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert not without
+
+
+@pytest.mark.parametrize("component", [c for c in CALLED if c.contract.at_init], ids=named)
+def test_the_value_before_learning_is_the_theory_s(component: Component) -> None:
+    promised = component.contract.at_init
+    assert promised is not None
+    values = inputs(component)
+    for name, filler in promised.given.items():
+        values[name] = getattr(torch, f"{filler}_like")(values[name])
+    letters: dict[str, Any] = {**sizes(component), "log": math.log}
+    expected = eval(str(promised.value), {"__builtins__": {}}, letters)  # a formula of our own sidecars
+    assert float(call(component, values)) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("component", MODELS, ids=named)
+def test_samples_of_a_batch_do_not_see_each_other_in_evaluation(component: Component) -> None:
+    if "batch_independence" not in component.contract.invariants:
+        pytest.skip("the sidecar does not promise it")
+    model = build(component).eval()
+    values = inputs(component, 2)
+    both = first_of(model(**values))
+    first = first_of(model(**{name: value[:1] for name, value in values.items()}))
+    torch.testing.assert_close(both[:1], first, rtol=1e-4, atol=1e-5)
