@@ -8,7 +8,7 @@ from dlcoder.diagnosis.evidence import log_facts, prose_facts, shared_facts
 from dlcoder.diagnosis.facts import Fact, Facts
 from dlcoder.diagnosis.lines import Line, make_lines
 from dlcoder.diagnosis.ranking import Scored, calibrate, score
-from dlcoder.diagnosis.ranks import Reading, absent_ranks, is_effect, primary
+from dlcoder.diagnosis.ranks import Reading, absent_ranks, is_effect, primary, without_passing
 from dlcoder.diagnosis.reading import read
 from dlcoder.diagnosis.sources import collect
 from dlcoder.diagnosis.verdict import Diagnosis, Evidence, FirstFailure, Hypothesis, Step
@@ -237,7 +237,9 @@ def _readings(log: str | None, paths: Sequence[Path], progress: Progress) -> lis
     readings = []
     for source in sources:
         document = read(source)
-        readings.append(Reading(document, log_facts(document.lines)[0]))
+        reading = Reading(document, log_facts(document.lines, whole=not document.routine)[0])
+        reading.facts = without_passing(reading)
+        readings.append(reading)
         done += source.size
         progress(f"read {source.name}", done / total)
     return readings
@@ -259,6 +261,14 @@ def _gather(
     for fact in _derived(told):
         facts.add(fact)
     return facts, readings, chosen
+
+
+def judge(log: str, context: str | None = None) -> tuple[str, list[Scored]]:
+    """The status and the scored causes of a pasted log, without the rest of the answer."""
+    facts, _, _ = _gather(log, (), {"context": context} if context else {}, silent)
+    signatures = load_signatures()
+    scored = calibrate(score(facts, signatures), signatures.calibration)
+    return _status(scored, facts), scored
 
 
 def diagnose(

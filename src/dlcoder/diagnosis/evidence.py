@@ -40,7 +40,7 @@ def _unwrapped(lines: Sequence[Line]) -> list[Line]:
         return []
     width, count = widths.most_common(1)[0]
     longest = max(widths)
-    if count < 2 or width < longest - 1 or count < 0.1 * len(lines):
+    if count < 3 or width < longest - 1 or count < 0.1 * len(lines):
         return []
     joined: list[Line] = []
     pending: Line | None = None
@@ -74,10 +74,15 @@ def _number_facts(lines: Sequence[Line]) -> list[Fact]:
     return facts
 
 
-def log_facts(lines: Sequence[Line]) -> tuple[list[Fact], list[Raised]]:
-    """All facts of one document (a pasted log or one file), and its exceptions."""
+def log_facts(lines: Sequence[Line], whole: bool = True) -> tuple[list[Fact], list[Raised]]:
+    """All facts of one document (a pasted log or one file), and its exceptions.
+
+    Args:
+        lines: Its lines.
+        whole: Whether they are all of its lines; else neighbours need not be neighbours in the file.
+    """
     facts = pattern_facts(lines, "log")
-    joined = _unwrapped(lines)
+    joined = _unwrapped(lines) if whole else []
     if joined:
         facts += pattern_facts(joined, "log")
     exceptions = find_exceptions(lines)

@@ -19,7 +19,7 @@ _CANNOT = re.compile(
     r"cannot import name ['\"]?(\w+)['\"]?(?: from (?:partially initialized module )?['\"]([\w.]+)['\"])?(?: \(([^)]*)\))?"
 )
 _MODULE_ATTRIBUTE = re.compile(
-    r"module ['\"]?([\w.]+)['\"]? has no attribute ['\"]?(\w+)|partially initialized module ['\"]([\w.]+)"
+    r"module ['\"]?([\w.]+)['\"]? has no attribute ['\"]{0,2}(\w+)|partially initialized module ['\"]([\w.]+)"
 )
 _OBJECT_ATTRIBUTE = re.compile(r"(?:type object )?['\"]?([\w.]+)['\"]?(?: object)? has no attribute ['\"]?(\w+)")
 _KEYWORD = re.compile(
@@ -39,6 +39,11 @@ _CONFIG_FRAME = re.compile(
 )
 _CONFIG_OBJECTS = frozenset(
     ["Namespace", "ConfigDict", "Config", "CfgNode", "DictConfig", "AttrDict", "EasyDict", "Munch", "Box", "Struct", "HParams", "Bunch", "Dict", "SimpleNamespace", "DotDict"]
+)
+_LIBRARY_OBJECT = re.compile(
+    r"^\w+Trainer$|^Variable$|Tokenizer|Config$|For(?:CausalLM|ConditionalGeneration|SequenceClassification)|Processor$"
+    r"|^(?:Upsample|GELU|Conv[123]d|BatchNorm[123]d|LayerNorm|Sequential|Linear|Adam\w*|SGD|\w+LR|DataFrame|Series|Index"
+    r"|FreeTypeFont|Axes\w*|Figure|Session|Image|Accelerator|Dataset|DatasetDict|Field|Example|Transpose|ModelOutput|Graph)$"
 )
 _METHODS = frozenset(
     "train eval cuda cpu to parameters named_parameters forward step backward zero_grad state_dict load_state_dict "
@@ -133,6 +138,8 @@ def _attribute_facts(raised: Raised) -> list[Fact]:
         facts.append(Fact("attr.object", raised.line, note=f"{owner} is not a module: it has no {name}"))
     elif owner in _CONFIG_OBJECTS:
         facts.append(Fact("attr.config", raised.line, note=f"the configuration has no {name}"))
+    elif _LIBRARY_OBJECT.search(owner) and not _library_of(raised.deepest):
+        facts.append(Fact("attr.library-object", raised.line, note=f"{owner} of the installed version has no {name}"))
     elif owner == "NoneType":
         stack = _stack(raised)
         if name in ("shape", "astype", "copy", "ndim", "size", "convert", "split", "transpose") and _DATA_FRAME.search(

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
-from dlcoder.diagnosis.literals import Alternative, alternatives
+from dlcoder.knowledge.literals import Alternative
 from dlcoder.knowledge.signatures import Pattern, Scope, load_signatures
 
 LONGEST_LINE = 4096
 """Characters of a line that patterns see; of a longer one, the first three quarters of that and the end."""
 _REPEATS = 6
 _TRIES = 4000
+_SHORT = 1200
 Spot = tuple[int, int]
 """(index of the literal, offset just behind it)."""
 
@@ -120,31 +121,47 @@ def _visible(line: str) -> str:
 
 
 class Scanner:
-    """The patterns of one scope, ready to be looked for."""
+    """The patterns of one scope, ready to be looked for.
+
+    Attributes:
+        patterns: The patterns; indices mean these.
+        disabled: Alternatives to leave out, for judging how an answer depends on them.
+        matched: The alternatives that the last call of `match` found.
+    """
 
     def __init__(self, patterns: Sequence[Pattern], engine: str | None = None) -> None:
         self.patterns = tuple(patterns)
-        self._alternatives = alternatives([(p.regex, p.ignore_case) for p in patterns])
+        self._alternatives = [(index, part) for index, p in enumerate(patterns) for part in p.alternatives]
         self._compiled: dict[int, re.Pattern[str]] = {}
         self._engine = engine
+        self.disabled: frozenset[int] = frozenset()
+        self.matched: set[int] = set()
         by_literal: defaultdict[str, list[int]] = defaultdict(list)
-        for index, alternative in enumerate(self._alternatives):
-            for literal in alternative.literals:
+        for index, (_, part) in enumerate(self._alternatives):
+            for literal in part.literals:
                 by_literal[literal].append(index)
         self._literals = sorted(by_literal)
         self._owners = [by_literal[literal] for literal in self._literals]
-        self._always = [i for i, alternative in enumerate(self._alternatives) if not alternative.literals]
+        self._always = [i for i, (_, part) in enumerate(self._alternatives) if not part.literals]
 
     @cached_property
-    def finder(self) -> Finder:
-        """The engine over all literals."""
+    def _fast(self) -> Finder:
         return _finder([literal.encode() for literal in self._literals], self._engine)
+
+    @cached_property
+    def _simple(self) -> Finder:
+        return _Substring([literal.encode() for literal in self._literals])
+
+    def _spots(self, block: bytes) -> Iterator[Spot]:
+        """Where literals end; a sentence or two is not worth making an engine ready for."""
+        short = len(block) < _SHORT and self._engine is None
+        return (self._simple if short else self._fast).find(block, every=True)
 
     def _regex(self, index: int) -> re.Pattern[str]:
         compiled = self._compiled.get(index)
         if compiled is None:
-            alternative: Alternative = self._alternatives[index]
-            compiled = re.compile(alternative.regex, re.IGNORECASE if alternative.ignore_case else 0)
+            pattern, part = self._alternatives[index]
+            compiled = re.compile(part.regex, re.IGNORECASE if self.patterns[pattern].ignore_case else 0)
             self._compiled[index] = compiled
         return compiled
 
@@ -157,7 +174,7 @@ class Scanner:
             starts.append(offset)
             offset += len(data) + 1
         wanted: defaultdict[int, set[int]] = defaultdict(set)
-        for literal, end in self.finder.find(b"\n".join(encoded), every=True):
+        for literal, end in self._spots(b"\n".join(encoded)):
             line = bisect_right(starts, end - 1) - 1
             for index in self._owners[literal]:
                 if len(wanted[index]) < _TRIES:
@@ -168,13 +185,17 @@ class Scanner:
     def match(self, lines: Sequence[str]) -> list[tuple[int, int]]:
         """Return (index of the pattern, index of the line) of the matches, at most six lines an alternative."""
         hits: set[tuple[int, int]] = set()
+        self.matched = set()
         for index, numbers in self._candidates(lines).items():
+            if index in self.disabled:
+                continue
             regex = self._regex(index)
             found = 0
             for number in numbers:
                 if regex.search(_visible(lines[number])):
-                    hits.add((self._alternatives[index].pattern, number))
+                    hits.add((self._alternatives[index][0], number))
                     found += 1
+                    self.matched.add(index)
                     if found >= _REPEATS:
                         break
         return sorted(hits, key=lambda hit: (hit[1], hit[0]))
@@ -191,42 +212,31 @@ def scope_scanner(scope: Scope, engine: str | None = None) -> Scanner:
     return Scanner([p for p in load_signatures().patterns if scope in p.scopes], engine)
 
 
+_ALWAYS_LOCATED = (
+    "traceback (most", "error: ", "loss: nan", "loss=nan", "': nan", "nan (nan", "killed", "exitcode", "fatal error",
+    "assertion",
+)
+
+
+def _is_message(pattern: Pattern) -> bool:
+    """Whether the pattern is a message rather than prose, and tells something by itself."""
+    prose = pattern.ignore_case and "context" in pattern.scopes
+    return not prose and (pattern.role == "effect" or max(pattern.weights.values(), default=0.0) >= 2.5)
+
+
 class Locator:
     """Finds where failures may lie in files too large to be read line by line."""
 
     _SHORTEST = 9
 
     def __init__(self, engine: str | None = None) -> None:
-        self._scanner = scope_scanner("log", engine)
-        strong = {
-            i
-            for i, p in enumerate(self._scanner.patterns)
-            if not (p.ignore_case and "context" in p.scopes)
-            and (p.role == "effect" or max(p.weights.values(), default=0.0) >= 2.5)
-        }
-        found = alternatives([(p.regex, p.ignore_case) for p in self._scanner.patterns])
-        self.literals = sorted(
-            {
-                literal
-                for a in found
-                if a.pattern in strong and len(a.literals) <= 8
-                for literal in a.literals
-                if len(literal) >= self._SHORTEST and min(map(len, a.literals)) >= self._SHORTEST
-            }
-            | {
-                "traceback (most",
-                "error: ",
-                "loss: nan",
-                "loss=nan",
-                "': nan",
-                "nan (nan",
-                "killed",
-                "exitcode",
-                "fatal error",
-                "assertion",
-            }
-        )
+        strong = [p for p in load_signatures().patterns if "log" in p.scopes and _is_message(p)]
+        literals = {literal for p in strong for part in p.alternatives if self._telling(part) for literal in part.literals}
+        self.literals = sorted(literals | set(_ALWAYS_LOCATED))
         self._finder = _finder([literal.encode() for literal in self.literals], engine)
+
+    def _telling(self, part: Alternative) -> bool:
+        return 0 < len(part.literals) <= 8 and min(map(len, part.literals)) >= self._SHORTEST
 
     def find(self, block: bytes) -> list[Spot]:
         """At least the first spot of each literal in `block`, by offset."""

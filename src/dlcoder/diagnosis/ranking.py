@@ -47,6 +47,10 @@ def _evidence(weights: list[float]) -> float:
     return sum(w * 0.5**i for i, w in enumerate(positive)) + sum(w for w in weights if w < 0)
 
 
+def _anything_for(support: dict[str, tuple[float, Fact]], rules: list[tuple[float, Rule]]) -> bool:
+    return any(w > 0 for w, _ in support.values()) or any(w > 0 for w, _ in rules)
+
+
 def score(facts: Facts, signatures: Signatures) -> list[Scored]:
     """Score every cause that anything speaks for or against, best first; ties are broken by name."""
     support: dict[str, dict[str, tuple[float, Fact]]] = defaultdict(dict)
@@ -63,7 +67,7 @@ def score(facts: Facts, signatures: Signatures) -> list[Scored]:
                 rules[cause].append((weight, rule))
     scored = []
     for cause in sorted(set(support) | set(rules)):
-        if cause not in signatures.priors:
+        if cause not in signatures.priors or not _anything_for(support[cause], rules[cause]):
             continue
         total = signatures.priors[cause] + _evidence([w for w, _ in support[cause].values()])
         total += sum(w for w, _ in rules[cause])

@@ -35,8 +35,11 @@ def is_effect(fact: Fact) -> bool:
 def own_strength(facts: Sequence[Fact]) -> float:
     """The strongest sign of a failure that started here, and the number of others."""
     best: dict[str, float] = {}
+    effects = {(fact.line.source, fact.line.number, fact.line.raw) for fact in facts if fact.line and is_effect(fact)}
     for fact in facts:
         if is_effect(fact) or fact.role == "benign":
+            continue
+        if fact.line and (fact.line.source, fact.line.number, fact.line.raw) in effects:
             continue
         weight = max((w for cause, w in fact.weights.items() if cause not in _EFFECT_CAUSES), default=0.0)
         if fact.id.split(".")[0] in _TELLING and not fact.weights:
@@ -65,6 +68,18 @@ _TELLING = {
     "finger",
     "slow",
 }
+
+
+def without_passing(reading: Reading) -> list[Fact]:
+    """The facts less those of single odd lines that the run went past unmoved, such as warnings."""
+    passing = reading.document.passing
+    if not passing:
+        return reading.facts
+    return [f for f in reading.facts if f.line is None or (f.line.number, f.line.raw) not in passing or _stands_alone(f)]
+
+
+def _stands_alone(fact: Fact) -> bool:
+    return is_effect(fact) or (fact.role == "root" and max(fact.weights.values(), default=0.0) >= 4.5)
 
 
 def primary(readings: Sequence[Reading]) -> list[Reading]:

@@ -17,7 +17,7 @@ _OVERLAP = 8 << 10
 _HEAD = 24 << 10
 _AROUND = (6 << 10, 6 << 10)
 _MOST_WINDOWS = 48
-_RARE = 12
+_RARE = 40
 _DIGITS = b"0123456789.+-#=>% \t\xe2\x96\x88\x8f\x8e\x8d\x8c\x8b\x8a\x89"
 
 
@@ -32,6 +32,7 @@ class Document:
         routine: A few of the lines that the source is full of: its ordinary progress.
         size: Its size in bytes.
         total_lines: How many lines it has.
+        passing: (number, text) of single odd lines with ordinary progress on both sides: the run went on unmoved.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Document:
     routine: list[Line] = field(default_factory=list)
     size: int = 0
     total_lines: int = 0
+    passing: set[tuple[int, str]] = field(default_factory=set)
 
 
 def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
@@ -114,15 +116,11 @@ def _fetch(source: Source, windows: list[_Window], newlines: list[tuple[int, int
             yield number + 1, data
 
 
-def _split_routine(
-    pieces: list[tuple[int, bytes]], counts: Counter[bytes]
-) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
-    """Part the lines that the source is full of from the rare ones."""
-    rare: list[tuple[int, bytes]] = []
-    routine: list[tuple[int, bytes]] = []
-    for number, data in pieces:
-        (routine if counts[_template(data)] > _RARE else rare).append((number, data))
-    return rare, routine
+def _is_routine(pieces: list[tuple[int, bytes]]) -> list[bool]:
+    """Which of the pieces are lines that the source is full of."""
+    templates = [_template(data) for _, data in pieces]
+    counts = Counter(templates)
+    return [counts[template] > _RARE for template in templates]
 
 
 def _template(line: bytes) -> bytes:
@@ -143,12 +141,19 @@ def read_large(source: Source) -> Document:
     pieces = [
         piece for number, data in _fetch(source, _windows(hits, size), newlines) for piece in _pieces(number, data)
     ]
-    counts = Counter(_template(data) for _, data in pieces)
-    rare, routine = _split_routine(pieces, counts)
+    routine = _is_routine(pieces)
+    rare = [piece for piece, usual in zip(pieces, routine, strict=True) if not usual]
+    usual = [piece for piece, usual in zip(pieces, routine, strict=True) if usual]
     kept = rare[:4000] + rare[-4000:] if len(rare) > 8000 else rare
     document = Document(source.name, source.rank, [], size=size, total_lines=newlines[-1][1])
     document.lines = _as_lines(kept, source)
-    document.routine = _as_lines(routine[:20] + routine[-60:], source)
+    document.routine = _as_lines(usual[:20] + usual[-60:], source)
+    lone = [
+        pieces[i]
+        for i in range(1, len(pieces) - 1)
+        if not routine[i] and routine[i - 1] and routine[i + 1]
+    ]
+    document.passing = {(line.number, line.raw) for line in _as_lines(lone[:2000], source)}
     return document
 
 

@@ -1,20 +1,29 @@
 """What messages mean: the typed loader of `signatures/*.yaml`.
 
+The YAML files are what people edit. Parsing them takes a tenth of a second, so `signatures.json`, written from them by
+`python -m dlcoder.knowledge.signatures`, is what is read; a test keeps the two equal.
+
 Each file holds two lists. `patterns` are regular expressions (in the subset that RE2 and Hyperscan share, so none can
 backtrack); a match is a *fact* with the pattern's id, and may carry weights: how much it speaks for or against a cause,
 in nats of log-odds. `rules` combine facts: `all` must hold, at least one of `any`, and none of `none`; their weights are
 added on top. That is the whole model: what speaks for a cause can be read off the files.
 """
 
+import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib import resources
-from typing import Any, Literal
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from dlcoder.knowledge.literals import Alternative, alternatives
 
 Scope = Literal["log", "context", "code", "environment"]
 Role = Literal["root", "effect", "clue", "benign"]
 SCOPES: tuple[Scope, ...] = ("log", "context", "code", "environment")
+_HERE = Path(__file__).parent
+_COMPILED = _HERE / "signatures.json"
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,7 @@ class Pattern:
             `benign` is known to be harmless.
         scopes: Where it is looked for.
         note: What to say about a benign line.
+        alternatives: The expression taken apart, each part with literals of which one must be present.
     """
 
     id: str
@@ -39,6 +49,7 @@ class Pattern:
     role: Role
     scopes: frozenset[str]
     note: str = ""
+    alternatives: tuple[Alternative, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,57 +81,80 @@ class Signatures:
     priors: Mapping[str, float]
     families: Mapping[str, str]
     calibration: Mapping[str, float]
-    fingerprint: str = field(default="")
 
 
-def _strings(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value or ())
+def _strings(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or ())
 
 
-def _pattern(raw: Mapping[str, Any]) -> Pattern:
+def _compile_pattern(raw: Mapping[str, Any]) -> dict[str, Any]:
     weights = {str(cause): float(w) for cause, w in (raw.get("w") or {}).items()}
-    role = raw.get("role") or ("root" if any(w >= 2 for w in weights.values()) else "clue")
-    scopes = frozenset(_strings(raw.get("in")) or ("log", "context"))
-    return Pattern(raw["id"], raw["re"], bool(raw.get("i")), weights, role, scopes, str(raw.get("note", "")))
+    return {
+        "id": raw["id"],
+        "regex": raw["re"],
+        "ignore_case": bool(raw.get("i")),
+        "weights": weights,
+        "role": raw.get("role") or ("root" if any(w >= 2 for w in weights.values()) else "clue"),
+        "scopes": _strings(raw.get("in")) or ["log", "context"],
+        "note": raw.get("note", ""),
+        "alternatives": [[a.regex, list(a.literals)] for a in alternatives(raw["re"])],
+    }
 
 
-def _rule(raw: Mapping[str, Any]) -> Rule:
+def _compile_rule(raw: Mapping[str, Any]) -> dict[str, Any]:
     weights = {str(cause): float(w) for cause, w in raw["w"].items()}
-    parts = (_strings(raw.get(key)) for key in ("all", "any", "none"))
-    return Rule(raw["id"], *parts, weights, str(raw.get("why", "")))
+    parts = {key: _strings(raw.get(key)) for key in ("all", "any", "none")}
+    return {"id": raw["id"], **parts, "weights": weights, "why": raw.get("why", "")}
 
 
-@lru_cache(maxsize=1)
-def load_signatures() -> Signatures:
-    """Read the signature files of the package. Cached; costs tens of milliseconds the first time."""
-    import hashlib
-    import math
-
+def compile_files(folder: Path = _HERE / "signatures") -> dict[str, Any]:
+    """Read the YAML files into what `signatures.json` holds."""
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    folder = resources.files("dlcoder.knowledge") / "signatures"
-    patterns: list[Pattern] = []
-    rules: list[Rule] = []
-    digest = hashlib.sha256()
-    files = {entry.name: entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
-    for name in sorted(files):
-        text = files[name].read_bytes()
-        digest.update(text)
-        if name in ("priors.yaml", "calibration.yaml"):
+    patterns: list[dict[str, Any]] = []
+    rules: list[dict[str, Any]] = []
+    special: dict[str, Any] = {}
+    for file in sorted(folder.glob("*.yaml")):
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        if file.stem in ("priors", "calibration"):
+            special[file.stem] = content
             continue
-        content = yaml.load(text, Loader=loader) or {}
-        patterns += map(_pattern, content.get("patterns") or ())
-        rules += map(_rule, content.get("rules") or ())
-    priors = yaml.load(files["priors.yaml"].read_bytes(), Loader=loader)
-    calibration = yaml.load(files["calibration.yaml"].read_bytes(), Loader=loader)
-    shares = {cause: float(share) for family in priors.values() for cause, share in family.items()}
+        patterns += [_compile_pattern(raw) for raw in content.get("patterns") or ()]
+        rules += [_compile_rule(raw) for raw in content.get("rules") or ()]
+    return {"patterns": patterns, "rules": rules, **special}
+
+
+def _pattern(raw: dict[str, Any]) -> Pattern:
+    parts = tuple(Alternative(regex, tuple(literals)) for regex, literals in raw["alternatives"])
+    scopes = frozenset(raw["scopes"])
+    role = cast(Role, raw["role"])
+    return Pattern(raw["id"], raw["regex"], raw["ignore_case"], raw["weights"], role, scopes, raw["note"], parts)
+
+
+def _rule(raw: dict[str, Any]) -> Rule:
+    return Rule(raw["id"], tuple(raw["all"]), tuple(raw["any"]), tuple(raw["none"]), raw["weights"], raw["why"])
+
+
+@cache
+def load_signatures() -> Signatures:
+    """Read the compiled signatures. Cached; costs a few milliseconds the first time."""
+    raw = json.loads(_COMPILED.read_text(encoding="utf-8"))
+    shares = {cause: share for family in raw["priors"].values() for cause, share in family.items()}
     total = sum(shares.values())
     return Signatures(
-        tuple(patterns),
-        tuple(rules),
+        tuple(map(_pattern, raw["patterns"])),
+        tuple(map(_rule, raw["rules"])),
         {cause: math.log(share / total) for cause, share in shares.items()},
-        {cause: family for family, causes in priors.items() for cause in causes},
-        {key: float(value) for key, value in calibration.items()},
-        digest.hexdigest()[:16],
+        {cause: family for family, causes in raw["priors"].items() for cause in causes},
+        raw["calibration"],
     )
+
+
+def main() -> None:
+    """Write `signatures.json`."""
+    text = json.dumps(compile_files(), ensure_ascii=False, separators=(",", ":"))
+    _COMPILED.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

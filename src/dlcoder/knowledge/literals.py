@@ -4,28 +4,25 @@ A pattern is a list of alternatives; of each, a set of literals is computed of w
 over the text finds the literals; an alternative is tried only on the lines that hold one of its own.
 """
 
-import re
-from collections.abc import Sequence
+import importlib
 from dataclasses import dataclass
 from typing import Any
 
-_parser: Any = __import__("re._parser" if hasattr(re, "_parser") else "sre_parse", fromlist=["parse"])
+def _parser() -> Any:
+    """The parser of the standard library's expressions; a private module, needed only when the files are compiled."""
+    return importlib.import_module("re._parser")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Alternative:
     """One alternative of one pattern.
 
     Attributes:
-        pattern: Index of the pattern.
         regex: The expression.
-        ignore_case: Whether letters match in either case.
         literals: Lower-case literals of which one must be present; empty where there is none.
     """
 
-    pattern: int
     regex: str
-    ignore_case: bool
     literals: tuple[str, ...]
 
 
@@ -87,12 +84,11 @@ def _required(tokens: Any) -> tuple[str, ...]:
     return _better(best, (run.lower(),)) if run else best
 
 
-def alternatives(patterns: Sequence[tuple[str, bool]]) -> list[Alternative]:
-    """The alternatives of `patterns`, given as (expression, ignore case)."""
+def alternatives(regex: str) -> list[Alternative]:
+    """Take an expression apart."""
     found = []
-    for index, (regex, ignore_case) in enumerate(patterns):
-        for part in split_alternatives(regex):
-            literals = _required(_parser.parse(part))
-            usable = literals if literals and min(len(literal.encode()) for literal in literals) >= 2 else ()
-            found.append(Alternative(index, part, ignore_case, usable))
+    for part in split_alternatives(regex):
+        literals = _required(_parser().parse(part))
+        usable = literals if literals and min(len(literal.encode()) for literal in literals) >= 2 else ()
+        found.append(Alternative(part, usable))
     return found
