@@ -40,7 +40,16 @@ def load(paths):
             case = json.loads(line)
             url = case.get("url", case["id"])
             repository = "/".join(url.split("/")[3:5]) if "/" in url else url
-            cases.append((case["id"], repository, case["cause"], case.get("acceptable", []), case["log"], case.get("context", "")))
+            cases.append(
+                (
+                    case["id"],
+                    repository,
+                    case["cause"],
+                    case.get("acceptable", []),
+                    case["log"],
+                    case.get("context", ""),
+                )
+            )
     for file in sorted(OWN.glob("*.yaml")):
         for i, case in enumerate(yaml.safe_load(file.read_text(encoding="utf-8"))):
             name = f"{file.stem}-{i}"
@@ -74,7 +83,7 @@ def hit(case, status, causes, k):
     """Whether the case counts as found among the first `k`."""
     wanted = {case[2], *case[3]}
     if case[2] == "healthy":
-        return status == "healthy" or bool(causes) and causes[0] in case[3]
+        return status == "healthy" or (bool(causes) and causes[0] in case[3])
     return any(cause in wanted for cause in causes[:k])
 
 
@@ -87,9 +96,13 @@ def figures(name, rows):
     bins = collections.defaultdict(list)
     for p, h in scored:
         bins[min(int(p * 10), 9)].append((p, h))
-    ece = sum(abs(statistics.fmean(p for p, _ in b) - statistics.fmean(h for _, h in b)) * len(b) for b in bins.values()) / len(scored)
+    ece = sum(
+        abs(statistics.fmean(p for p, _ in b) - statistics.fmean(h for _, h in b)) * len(b) for b in bins.values()
+    ) / len(scored)
     alarms = sum(status == "failed" for case, status, *_ in rows if case[2] == "healthy")
-    print(f"{name:32} n {n:4} top-1 {tops[0]:.3f} top-3 {tops[1]:.3f} Brier {brier:.3f} ECE {ece:.3f} healthy called failed {alarms}")
+    print(
+        f"{name:32} n {n:4} top-1 {tops[0]:.3f} top-3 {tops[1]:.3f} Brier {brier:.3f} ECE {ece:.3f} healthy called failed {alarms}"
+    )
 
 
 def fit(samples):
@@ -109,7 +122,16 @@ def fit(samples):
                         p = min(1 / (1 + math.exp(-(slope * logit + offset))), 0.98)
                         loss -= math.log(p if right else 1 - p)
                     if loss < best:
-                        best, choice = loss, {"temperature": heat, "unknown": unknown, "slope": slope, "offset": offset, "ceiling": 0.98}
+                        best, choice = (
+                            loss,
+                            {
+                                "temperature": heat,
+                                "unknown": unknown,
+                                "slope": slope,
+                                "offset": offset,
+                                "ceiling": 0.98,
+                            },
+                        )
     return choice
 
 
@@ -163,7 +185,12 @@ def main():
         maps[fold] = fit([(r[4], hit(r[0], r[1], r[2], 1)) for r in judged if folds[r[0][1]] != fold])
     crossed = [(r[0], r[1], r[2], calibrate(r[4], maps[folds[r[0][1]]])[0].probability if r[2] else 0.0) for r in held]
     figures("cross-validated by repository", crossed)
-    for label, select in (("  of which shared cases", lambda c: "-" in c[0] and c[0][0] in "ncd" and c[0].split("-")[0] in ("num", "cuda", "dist")),):
+    for label, select in (
+        (
+            "  of which shared cases",
+            lambda c: "-" in c[0] and c[0][0] in "ncd" and c[0].split("-")[0] in ("num", "cuda", "dist"),
+        ),
+    ):
         figures(label + ", plain", [r for r in plain if select(r[0])])
         figures(label + ", crossed", [r for r in crossed if select(r[0])])
     if args.misses:

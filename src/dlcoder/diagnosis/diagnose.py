@@ -6,11 +6,13 @@ from pathlib import Path
 
 from dlcoder.diagnosis.evidence import log_facts, prose_facts, shared_facts
 from dlcoder.diagnosis.facts import Fact, Facts
+from dlcoder.diagnosis.flight_dumps import looks_like_dump
 from dlcoder.diagnosis.lines import Line, make_lines
 from dlcoder.diagnosis.ranking import Scored, calibrate, score
-from dlcoder.diagnosis.ranks import Reading, absent_ranks, is_effect, primary, without_passing
-from dlcoder.diagnosis.reading import read
-from dlcoder.diagnosis.sources import collect
+from dlcoder.diagnosis.ranks import Reading, absent_ranks, is_effect, own_strength, primary, without_passing
+from dlcoder.diagnosis.reading import Document, read
+from dlcoder.diagnosis.sources import Source, collect
+from dlcoder.diagnosis.trends import trend_facts
 from dlcoder.diagnosis.verdict import Diagnosis, Evidence, FirstFailure, Hypothesis, Step
 from dlcoder.errors import UserError
 from dlcoder.knowledge.causes import load_causes
@@ -194,6 +196,8 @@ def _missing(
 
 
 _CONFIDENT = 0.75
+_WEAK = 1.5
+_FLIGHT_WEIGHT = 4.5
 
 
 def _summary(status: str, hypotheses: Sequence[Hypothesis], reasons: Sequence[str], benign: Sequence[str]) -> str:
@@ -230,18 +234,42 @@ def _benign(facts: Facts) -> list[str]:
     return list(dict.fromkeys(f.note for f in facts if f.role == "benign" and f.note))
 
 
+def _reading(source: Source) -> Reading:
+    document = read(source)
+    reading = Reading(document, log_facts(document.lines, whole=not document.routine)[0])
+    reading.facts = without_passing(reading)
+    if document.routine and own_strength(reading.facts) < _WEAK:
+        reading.facts += trend_facts(document.routine)[0]
+    return reading
+
+
+def _flight_facts(dumps: Sequence[Source]) -> list[Fact]:
+    """What Flight Recorder dumps say, as facts whose lines are the findings."""
+    from dlcoder.diagnosis.flight_recorder import read_dumps
+
+    findings = read_dumps([source.path for source in dumps if source.path])
+    weights = {findings.cause: _FLIGHT_WEIGHT} if findings.cause else {}
+    facts = []
+    for i, text in enumerate(findings.evidence()):
+        rank = findings.culprits[i].rank if i < len(findings.culprits) else None
+        line = Line(dumps[0].name, 0, text, text, rank, "")
+        facts.append(Fact("flight.culprit", line, weights, "root"))
+    return facts
+
+
 def _readings(log: str | None, paths: Sequence[Path], progress: Progress) -> list[Reading]:
     sources = collect(log, paths)
+    dumps = [source for source in sources if source.path and looks_like_dump(source.path)]
     total = max(sum(source.size for source in sources), 1)
     done = 0
     readings = []
     for source in sources:
-        document = read(source)
-        reading = Reading(document, log_facts(document.lines, whole=not document.routine)[0])
-        reading.facts = without_passing(reading)
-        readings.append(reading)
+        if source not in dumps:
+            readings.append(_reading(source))
         done += source.size
         progress(f"read {source.name}", done / total)
+    if dumps:
+        readings.append(Reading(Document("flight recorder", None, []), _flight_facts(dumps)))
     return readings
 
 

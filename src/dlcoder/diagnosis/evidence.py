@@ -16,7 +16,6 @@ from dlcoder.diagnosis.tracebacks import Raised, find_exceptions
 from dlcoder.diagnosis.trends import trend_facts
 from dlcoder.knowledge.signatures import Scope
 
-
 _NATIVE_FRAME = re.compile(r"\s*frame #\d+: ")
 """Lines of a C++ backtrace: their symbols would read as messages."""
 

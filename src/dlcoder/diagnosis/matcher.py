@@ -213,7 +213,15 @@ def scope_scanner(scope: Scope, engine: str | None = None) -> Scanner:
 
 
 _ALWAYS_LOCATED = (
-    "traceback (most", "error: ", "loss: nan", "loss=nan", "': nan", "nan (nan", "killed", "exitcode", "fatal error",
+    "traceback (most",
+    "error: ",
+    "loss: nan",
+    "loss=nan",
+    "': nan",
+    "nan (nan",
+    "killed",
+    "exitcode",
+    "fatal error",
     "assertion",
 )
 
@@ -231,7 +239,9 @@ class Locator:
 
     def __init__(self, engine: str | None = None) -> None:
         strong = [p for p in load_signatures().patterns if "log" in p.scopes and _is_message(p)]
-        literals = {literal for p in strong for part in p.alternatives if self._telling(part) for literal in part.literals}
+        literals = {
+            literal for p in strong for part in p.alternatives if self._telling(part) for literal in part.literals
+        }
         self.literals = sorted(literals | set(_ALWAYS_LOCATED))
         self._finder = _finder([literal.encode() for literal in self.literals], engine)
 

@@ -94,7 +94,7 @@ def calibrate(scored: list[Scored], calibration: Mapping[str, float]) -> list[Sc
     logit = math.log(first / (1 - first))
     mapped = 1 / (1 + math.exp(-(calibration["slope"] * logit + calibration["offset"])))
     mapped = min(mapped, calibration["ceiling"])
-    rest = (1 - mapped) / max(1 - first, 1e-9)
+    rest = min((1 - mapped) / max(1 - first, 1e-9), 1.0)  # what is left over belongs to causes that are not listed
     for i, (entry, share) in enumerate(zip(scored, shares, strict=True)):
         entry.probability = mapped if i == 0 else min(share * rest, mapped)
     return scored

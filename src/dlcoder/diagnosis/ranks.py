@@ -75,7 +75,9 @@ def without_passing(reading: Reading) -> list[Fact]:
     passing = reading.document.passing
     if not passing:
         return reading.facts
-    return [f for f in reading.facts if f.line is None or (f.line.number, f.line.raw) not in passing or _stands_alone(f)]
+    return [
+        f for f in reading.facts if f.line is None or (f.line.number, f.line.raw) not in passing or _stands_alone(f)
+    ]
 
 
 def _stands_alone(fact: Fact) -> bool:

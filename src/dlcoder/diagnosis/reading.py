@@ -1,5 +1,7 @@
 """Read a source into the lines that matter: all of a small one, and windows of a large one, in bounded memory."""
 
+import json
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +19,15 @@ _OVERLAP = 8 << 10
 _HEAD = 24 << 10
 _AROUND = (6 << 10, 6 << 10)
 _MOST_WINDOWS = 48
+_LONGEST_PASTE = 4 << 20
+_MOST_LINES = 2500
 _RARE = 40
+_SAMPLED = 160
+_BEFORE_NAN = 30
+# Lines that count although there are many alike: up to so many of a kind.
+_KEPT = re.compile(rb"WorkNCCL\(|last enqueued|[Ee]rror\b|ERROR|Exception|Traceback|Killed|FATAL|[Ff]atal|Assertion")
+_KEPT_ALIKE = {True: 2000, False: 100}
+_NAN = re.compile(rb"\bnan\b|\bNaN\b|\bNAN\b")
 _DIGITS = b"0123456789.+-#=>% \t\xe2\x96\x88\x8f\x8e\x8d\x8c\x8b\x8a\x89"
 
 
@@ -56,9 +66,8 @@ class _Window:
 
 
 def _decode(data: bytes) -> str:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
-    return data.decode("utf-8", "replace")
+    utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    return data.decode("utf-16" if utf16 else "utf-8", "replace")
 
 
 def _scan(source: Source) -> tuple[list[int], list[tuple[int, int]], int]:
@@ -135,32 +144,87 @@ def _pieces(number: int, data: bytes) -> Iterator[tuple[int, bytes]]:
         number += 1
 
 
+def _kept(pieces: list[tuple[int, bytes]], routine: list[bool]) -> list[bool]:
+    """Which pieces to look at: the odd ones, messages up to a number of each kind, and what leads to the first NaN."""
+    keep = [not usual for usual in routine]
+    alike: Counter[bytes] = Counter()
+    first_nan = None
+    for i, (_, data) in enumerate(pieces):
+        if keep[i]:
+            continue
+        if first_nan is None and _NAN.search(data[:2000]):
+            first_nan = i
+        if _KEPT.search(data[:2000]):
+            template = _template(data)
+            alike[template] += 1
+            keep[i] = alike[template] <= _KEPT_ALIKE[b"WorkNCCL(" in data]
+    if first_nan is not None:
+        for i in range(max(first_nan - _BEFORE_NAN, 0), min(first_nan + 6, len(pieces))):
+            keep[i] = True
+    return keep
+
+
+def _thin(document: Document, pieces: list[tuple[int, bytes]]) -> Document:
+    """Fill `document` with the odd lines among `pieces` and a sample of the ordinary ones."""
+    name, rank = document.name, document.rank
+    routine = _is_routine(pieces)
+    keep = _kept(pieces, routine)
+    rare = [piece for piece, wanted in zip(pieces, keep, strict=True) if wanted]
+    usual = [piece for piece, common in zip(pieces, routine, strict=True) if common]
+    document.lines = _as_lines(rare[:2500] + rare[-2500:] if len(rare) > 5000 else rare, name, rank)
+    step = max(len(usual) // _SAMPLED, 1)
+    document.routine = _as_lines(usual[::step][-_SAMPLED:] + usual[-1:], name, rank)
+    lone = [pieces[i] for i in range(1, len(pieces) - 1) if not routine[i] and routine[i - 1] and routine[i + 1]]
+    document.passing = {(line.number, line.raw) for line in _as_lines(lone[:2000], name, rank)}
+    return document
+
+
 def read_large(source: Source) -> Document:
     """Read a large source: head, tail and the surroundings of messages, less its ordinary lines."""
     hits, newlines, size = _scan(source)
     pieces = [
         piece for number, data in _fetch(source, _windows(hits, size), newlines) for piece in _pieces(number, data)
     ]
-    routine = _is_routine(pieces)
-    rare = [piece for piece, usual in zip(pieces, routine, strict=True) if not usual]
-    usual = [piece for piece, usual in zip(pieces, routine, strict=True) if usual]
-    kept = rare[:4000] + rare[-4000:] if len(rare) > 8000 else rare
-    document = Document(source.name, source.rank, [], size=size, total_lines=newlines[-1][1])
-    document.lines = _as_lines(kept, source)
-    document.routine = _as_lines(usual[:20] + usual[-60:], source)
-    lone = [
-        pieces[i]
-        for i in range(1, len(pieces) - 1)
-        if not routine[i] and routine[i - 1] and routine[i + 1]
-    ]
-    document.passing = {(line.number, line.raw) for line in _as_lines(lone[:2000], source)}
+    return _thin(Document(source.name, source.rank, [], size=size, total_lines=newlines[-1][1]), pieces)
+
+
+def _read_whole(source: Source, data: bytes, first: int = 1) -> Document:
+    """Read `data` line by line; of more lines than can be looked at, the odd ones."""
+    document = Document(source.name, source.rank, [], size=source.size, total_lines=data.count(b"\n") + 1)
+    pieces = list(_pieces(first, data))
+    if len(pieces) > _MOST_LINES:
+        return _thin(document, pieces)
+    document.lines = _as_lines(pieces, source.name, source.rank)
     return document
 
 
-def _as_lines(pieces: list[tuple[int, bytes]], source: Source) -> list[Line]:
-    return [
-        line for number, data in pieces for line in make_lines(_decode(data[:65536]), source.name, number, source.rank)
-    ]
+def _as_lines(pieces: list[tuple[int, bytes]], name: str, rank: int | None) -> list[Line]:
+    decoded = ((number, _unfold(_decode(data[:65536]))) for number, data in pieces)
+    return [line for number, text in decoded if _is_text(text) for line in make_lines(text, name, number, rank)]
+
+
+def _unfold(line: str) -> str:
+    """The text within an error file of torchelastic, one JSON object on a line; other lines as they are.
+
+    The lines within get carriage returns between them, so that all keep the number of the line in the file.
+    """
+    if not line.startswith('{"message"'):
+        return line
+    try:
+        message = json.loads(line)["message"]
+        if isinstance(message, str):
+            return message.replace("\n", "\r")
+        stack = str(message.get("extraInfo", {}).get("py_callstack", ""))
+        said = str(message.get("message", ""))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return line
+    return (stack if said and said in stack else f"{stack}\n{said}").replace("\n", "\r")
+
+
+def _is_text(line: str) -> bool:
+    """Whether a line is text: no message is made of control characters, bytes of a picture, or undecodable ones."""
+    odd = sum(ch == "\ufffd" or "\x7f" <= ch <= "\xff" or ch < "\t" for ch in line[:400])
+    return odd <= 0.2 * min(len(line), 400)
 
 
 def read(source: Source) -> Document:
@@ -170,20 +234,13 @@ def read(source: Source) -> Document:
         UserError: It cannot be read.
     """
     if source.path is None:
-        text = source.text
-        lines = list(make_lines(text, source.name)) if len(text) <= 8 * SMALL else list(_middle_out(text, source.name))
-        return Document(source.name, None, lines, size=len(text), total_lines=text.count("\n") + 1)
+        data = source.text.encode("utf-8", "replace")
+        if len(data) <= _LONGEST_PASTE:
+            return _read_whole(source, data)
+        start = len(data) - _LONGEST_PASTE
+        return _read_whole(source, data[start:], data.count(b"\n", 0, start) + 1)
     with source.open() as stream:
         data = stream.read(SMALL + 1)
-    if len(data) > SMALL:
-        return read_large(source)
-    text = _decode(data)
-    lines = list(make_lines(text, source.name, rank=source.rank))
-    return Document(source.name, source.rank, lines, size=len(data), total_lines=text.count("\n"))
-
-
-def _middle_out(text: str, name: str) -> Iterator[Line]:
-    """The first and last part of a very long paste."""
-    head, tail = text[: 2 * SMALL], text[-6 * SMALL :]
-    yield from make_lines(head, name)
-    yield from make_lines(tail, name, text.count("\n", 0, len(text) - len(tail)) + 1)
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        data = _decode(data).encode("utf-8", "replace")
+    return read_large(source) if len(data) > SMALL else _read_whole(source, data)

@@ -1,5 +1,6 @@
 """Tables and ladders of numbers: nvidia-smi, the allocator's summary, throughput blocks, printed memory."""
 
+import itertools
 import re
 import statistics
 from collections.abc import Sequence
@@ -47,8 +48,8 @@ def _summary(lines: Sequence[Line]) -> list[Fact]:
 
 
 def _rungs(values: Sequence[float]) -> bool:
-    ups = sum(b > a for a, b in zip(values, values[1:], strict=False))
-    downs = sum(b < a for a, b in zip(values, values[1:], strict=False))
+    ups = sum(b > a for a, b in itertools.pairwise(values))
+    downs = sum(b < a for a, b in itertools.pairwise(values))
     return len(values) >= 4 and ups >= 3 and downs <= len(values) // 6 and values[-1] > 1.15 * max(values[0], 1e-9)
 
 

@@ -1,5 +1,6 @@
 """What the series show: where a run stopped being finite, what came before, whether it learns, what it waits for."""
 
+import itertools
 import math
 import re
 import statistics
@@ -89,7 +90,13 @@ def nan_facts(series: Sequence[Series]) -> list[Fact]:
         facts.append(_fact("nan.one-term", point, f"only {names} is not finite, other terms are"))
     elif len(part_bad) >= 2:
         facts.append(_fact("nan.all-terms", point, "all loss terms are not finite"))
-    epochs = [p.value for s in series if s.kind == "step" and "epoch" in s.name for p in s.points if p.line.number <= point.line.number]
+    epochs = [
+        p.value
+        for s in series
+        if s.kind == "step" and "epoch" in s.name
+        for p in s.points
+        if p.line.number <= point.line.number
+    ]
     if epochs and before and epochs[-1] >= 3:
         facts.append(_fact("nan.late-epoch", point, "all samples had been seen before"))
     recovered = [p for p in main.points[first:] if math.isfinite(p.value)]
@@ -144,7 +151,7 @@ def norm_facts(series: Sequence[Series]) -> list[Fact]:
             facts.append(_fact("norm.exploding", s.points[-1], f"the gradient norm grows to {finite[-1]:.3g}"))
     for s in (s for s in series if s.kind == "scale" and len(s.finite) >= 1):
         values = s.finite
-        halvings = sum(b <= a / 1.9 for a, b in zip(values, values[1:], strict=False))
+        halvings = sum(b <= a / 1.9 for a, b in itertools.pairwise(values))
         if min(values) <= 1.0 and (halvings >= 1 or min(values) < 1.0):
             point = next(p for p in s.points if p.value == min(values))
             facts.append(_fact("scale.collapsed", point, f"the loss scale fell to {min(values):g}"))
@@ -207,7 +214,11 @@ def learning_facts(series: Sequence[Series]) -> list[Fact]:
             facts.append(_fact("loss.flat", main.points[-1], f"the loss stays at {level:.4g}"))
             if _early(series):
                 facts.append(_fact("loss.flat-early", main.points[0], "from the beginning"))
-        if max(values) > 50 * max(abs(_median(values[: max(3, len(values) // 4)])), 1e-3) or values[-1] > 1e6 or _jumps(values):
+        if (
+            max(values) > 50 * max(abs(_median(values[: max(3, len(values) // 4)])), 1e-3)
+            or values[-1] > 1e6
+            or _jumps(values)
+        ):
             facts.append(_fact("loss.diverges", max(main.points, key=lambda p: p.value), "the loss diverges"))
         elif _rises(values, 0.25):
             facts.append(_fact("loss.rises", main.points[-1], "the loss rises"))
@@ -235,9 +246,26 @@ def learning_facts(series: Sequence[Series]) -> list[Fact]:
 
 def adversarial_facts(series: Sequence[Series]) -> list[Fact]:
     """Whether one of two opposed losses has vanished."""
-    critic = next((s for s in series if s.kind == "loss" and re.search(r"(?:^|[_ /])d(?:isc\w*)?(?:[_ /]|$)|discriminator|critic", s.name)), None)
-    maker = next((s for s in series if s.kind == "loss" and re.search(r"(?:^|[_ /])g(?:en\w*)?(?:[_ /]|$)|generator", s.name)), None)
-    if critic and maker and len(critic.finite) >= 2 and maker.finite and max(abs(v) for v in critic.finite[-3:]) < 0.02 and maker.finite[-1] > 3:
+    critic = next(
+        (
+            s
+            for s in series
+            if s.kind == "loss" and re.search(r"(?:^|[_ /])d(?:isc\w*)?(?:[_ /]|$)|discriminator|critic", s.name)
+        ),
+        None,
+    )
+    maker = next(
+        (s for s in series if s.kind == "loss" and re.search(r"(?:^|[_ /])g(?:en\w*)?(?:[_ /]|$)|generator", s.name)),
+        None,
+    )
+    if (
+        critic
+        and maker
+        and len(critic.finite) >= 2
+        and maker.finite
+        and max(abs(v) for v in critic.finite[-3:]) < 0.02
+        and maker.finite[-1] > 3
+    ):
         note = f"the discriminator's loss is {critic.finite[-1]:g}, the generator's {maker.finite[-1]:g}"
         return [_fact("loss.critic-wins", critic.points[-1], note)]
     return []
@@ -250,7 +278,9 @@ def _gap_facts(series: Sequence[Series], trained: Series | None) -> list[Fact]:
         t, v = trained.finite, valid.finite
         if len(v) >= 3 and _falls(t, 0.1) and (_rises(v, 0.05) or v[-1] > 1.15 * min(v)):
             facts.append(_fact("gap.widens", valid.points[-1], "training loss falls while validation loss rises"))
-        elif (v[-1] > 3 * max(t[-1], 1e-6) and t[-1] < 0.5 * max(t[0], t[-1] * 1.01) and len(v) >= 3) or (v[-1] > 4 * max(t[-1], 1e-6) and v[-1] > 0.5):
+        elif (v[-1] > 3 * max(t[-1], 1e-6) and t[-1] < 0.5 * max(t[0], t[-1] * 1.01) and len(v) >= 3) or (
+            v[-1] > 4 * max(t[-1], 1e-6) and v[-1] > 0.5
+        ):
             facts.append(
                 _fact("gap.large", valid.points[-1], f"validation loss {v[-1]:.3g} against training loss {t[-1]:.3g}")
             )
@@ -302,7 +332,7 @@ def cost_facts(series: Sequence[Series]) -> list[Fact]:
                 facts.append(_fact("time.data-fast", pairs[-1][0]))
     for s in (s for s in series if s.kind == "memory"):
         values = s.finite
-        rises = sum(b > a for a, b in zip(values, values[1:], strict=False))
+        rises = sum(b > a for a, b in itertools.pairwise(values))
         if len(values) >= 5 and rises >= 0.6 * (len(values) - 1) and values[-1] > 1.2 * values[0] > 0:
             facts.append(_fact("memory.grows", s.points[-1], f"memory grows from {values[0]:g} to {values[-1]:g}"))
     return facts
@@ -332,7 +362,10 @@ def repeat_facts(series: Sequence[Series]) -> list[Fact]:
     return facts
 
 
-_LOADED = re.compile(r"load(?:ed|ing) (?:the )?(?:checkpoint|model|weights|state|pretrained)|resum(?:e|ed|ing)\b|restor(?:ed|ing)|from checkpoint", re.I)
+_LOADED = re.compile(
+    r"load(?:ed|ing) (?:the )?(?:checkpoint|model|weights|state|pretrained)|resum(?:e|ed|ing)\b|restor(?:ed|ing)|from checkpoint",
+    re.I,
+)
 
 
 def resume_facts(series: Sequence[Series], lines: Sequence[Line]) -> list[Fact]:
