@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 SHARED = HERE.parent.parent / "shared" / "cases" / "dev.jsonl"
 OWN = HERE.parent / "tests" / "diagnosis" / "logs"
 PUBLISHED = HERE.parent.parent / "shared" / "research" / "signatures.yaml"
+PRIORS = knowledge.load_signatures().priors
 CALIBRATION = Path(knowledge.__file__).parent / "signatures" / "calibration.yaml"
 
 
@@ -74,7 +75,7 @@ def answer(case, calibration=None):
     """(status, causes, probability of the first, scored) of a case."""
     status, scored = judge(case[4], context=case[5] or None)
     if calibration:
-        scored = calibrate(scored, calibration)
+        scored = calibrate(scored, calibration, PRIORS)
     causes = [] if status == "healthy" else [entry.cause for entry in scored]
     return status, causes, scored[0].probability if causes else 0.0, scored
 
@@ -105,33 +106,41 @@ def figures(name, rows):
     )
 
 
+GRID = {
+    "temperature": (0.8, 1.0, 1.3),
+    "unknown": (0.7, 1.4, 2.1),
+    "slope": (0.4, 0.6, 0.8, 1.0, 1.2),
+    "offset": (-0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25),
+    "thin_slope": (1.0, 1.15, 1.3),
+    "thin_offset": (-1.6, -1.9, -2.2),
+    "ceiling": (0.98,),
+}
+
+
 def fit(samples):
-    """Fit the map from scores to probabilities by log loss over a grid; `samples` are (scored, hit)."""
-    best, choice = math.inf, {}
-    for heat in (0.8, 1.0, 1.3, 1.7):
-        for unknown in (0.0, 0.7, 1.4, 2.1):
-            shares = []
-            for scored, right in samples:
-                plain = {"temperature": heat, "unknown": unknown, "slope": 1.0, "offset": 0.0, "ceiling": 1.0}
-                p = min(max(calibrate(scored, plain)[0].probability, 1e-6), 1 - 1e-6)
-                shares.append((math.log(p / (1 - p)), right))
-            for slope in (0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.2):
-                for offset in (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0):
-                    loss = 0.0
-                    for logit, right in shares:
-                        p = min(1 / (1 + math.exp(-(slope * logit + offset))), 0.98)
-                        loss -= math.log(p if right else 1 - p)
-                    if loss < best:
-                        best, choice = (
-                            loss,
-                            {
-                                "temperature": heat,
-                                "unknown": unknown,
-                                "slope": slope,
-                                "offset": offset,
-                                "ceiling": 0.98,
-                            },
-                        )
+    """Fit the map from scores to probabilities by log loss; `samples` are (scored, hit).
+
+    One parameter after the other is set to its best value, until none changes.
+    """
+    choice = {"temperature": 1.0, "unknown": 1.4, "slope": 1.0, "offset": 0.5, "thin_slope": 1.15, "thin_offset": -1.9}
+    choice["ceiling"] = 0.98
+
+    def loss(trial):
+        total = 0.0
+        for scored, right in samples:
+            p = min(max(calibrate(scored, trial, PRIORS)[0].probability, 1e-3), 1 - 1e-3)
+            total -= math.log(p if right else 1 - p)
+        return total
+
+    best = loss(choice)
+    changed = True
+    while changed:
+        changed = False
+        for name, values in GRID.items():
+            for value in values:
+                trial = choice | {name: value}
+                if value != choice[name] and (found := loss(trial)) < best - 1e-9:
+                    best, choice, changed = found, trial, True
     return choice
 
 
@@ -183,7 +192,7 @@ def main():
     judged = [r for r in held if r[0][2] != "healthy" and r[2]]
     for fold in range(8):
         maps[fold] = fit([(r[4], hit(r[0], r[1], r[2], 1)) for r in judged if folds[r[0][1]] != fold])
-    crossed = [(r[0], r[1], r[2], calibrate(r[4], maps[folds[r[0][1]]])[0].probability if r[2] else 0.0) for r in held]
+    crossed = [(r[0], r[1], r[2], calibrate(r[4], maps[folds[r[0][1]]], PRIORS)[0].probability if r[2] else 0.0) for r in held]
     figures("cross-validated by repository", crossed)
     for label, select in (
         (

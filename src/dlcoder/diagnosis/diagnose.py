@@ -197,6 +197,7 @@ def _missing(
 
 _CONFIDENT = 0.75
 _WEAK = 1.5
+_ROUTINES = 16
 _FLIGHT_WEIGHT = 4.5
 
 
@@ -238,8 +239,6 @@ def _reading(source: Source) -> Reading:
     document = read(source)
     reading = Reading(document, log_facts(document.lines, whole=not document.routine)[0])
     reading.facts = without_passing(reading)
-    if document.routine and own_strength(reading.facts) < _WEAK:
-        reading.facts += trend_facts(document.routine)[0]
     return reading
 
 
@@ -277,6 +276,9 @@ def _gather(
     log: str | None, paths: Sequence[Path], prose: dict[Scope, str], progress: Progress
 ) -> tuple[Facts, list[Reading], list[Reading]]:
     readings = _readings(log, paths, progress) if log is not None or paths else []
+    if all(own_strength(reading.facts) < _WEAK for reading in readings):
+        for reading in readings[:_ROUTINES]:
+            reading.facts += trend_facts(reading.document.routine)[0]
     chosen = primary(readings)
     told = [fact for reading in chosen for fact in reading.facts]
     lines = [line for reading in chosen for line in reading.document.lines[:4000]]
@@ -295,7 +297,7 @@ def judge(log: str, context: str | None = None) -> tuple[str, list[Scored]]:
     """The status and the scored causes of a pasted log, without the rest of the answer."""
     facts, _, _ = _gather(log, (), {"context": context} if context else {}, silent)
     signatures = load_signatures()
-    scored = calibrate(score(facts, signatures), signatures.calibration)
+    scored = calibrate(score(facts, signatures), signatures.calibration, signatures.priors)
     return _status(scored, facts), scored
 
 
@@ -328,7 +330,7 @@ def diagnose(
     prose = {scope: text for scope, text in scopes.items() if text}
     facts, readings, chosen = _gather(log, paths, prose, progress)
     signatures = load_signatures()
-    scored = calibrate(score(facts, signatures), signatures.calibration)
+    scored = calibrate(score(facts, signatures), signatures.calibration, signatures.priors)
     status = _status(scored, facts)
     kept = [] if status in ("healthy",) else scored[:max_hypotheses]
     hypotheses = [_hypothesis(entry, facts) for entry in kept if entry.probability >= 0.005 or entry is scored[0]]

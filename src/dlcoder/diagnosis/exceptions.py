@@ -557,6 +557,8 @@ def exception_facts(exceptions: Sequence[Raised]) -> list[Fact]:
         if name in _WRAPPERS:
             continue
         stack = _stack(raised)
+        if raised.own:
+            facts.append(Fact("frames.own", raised.own.line))
         if raised.frames:
             for fact_id, pattern in (
                 ("in.data", _DATA_FRAME),

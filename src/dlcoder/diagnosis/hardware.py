@@ -1,6 +1,7 @@
 """Which CUDA a GPU needs, and whether the build or driver in the log can serve it."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from dlcoder.diagnosis.facts import Fact
@@ -55,36 +56,58 @@ _OLD_TORCH = re.compile(
     r"(?:py)?torch(?:[ _-]?version|版本)?\s{0,3}[:=]{0,2}\s{0,3}v?(0\.[1-4](?:\.\d)?|1\.[0-9](?!\d)(?:\.\d)?)(?![\w.]*\+cu1[12])",
     re.I,
 )
-_DRIVER = re.compile(r"Driver Version: ?(\d{3})\.", re.I)
+# One of these stands in every text that names a GPU; looking for them first costs next to nothing.
+_WORDS = tuple(
+    "rtx gtx geforce tesla quadro titan h100 h200 h800 h20 gh200 a100 a800 v100 b100 b200 b300 gb200 gb300 t4 l40 l4 a10 "
+    "a16 a30 a40 a2000 a3000 a4000 a5000 a6000 2070 2080 3060 3070 3080 3090 4060 4070 4080 4090 5060 5070 5080 5090 k40 "
+    "k80 k20 k2200 m40 m60 m1000 m2000 m4000 m5000 m6000 940 950 960 970 980 nvs".split()
+)
 
 
-def _first(pattern: re.Pattern[str], lines: Sequence[Line]) -> tuple[Line, re.Match[str]] | None:
-    for line in lines:
-        found = pattern.search(line.raw[:1000])
-        if found:
-            return line, found
-    return None
+class _Text:
+    """Lines as one text, so that a pattern is searched for once and not line by line."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self.lines = lines
+        self.starts: list[int] = []
+        parts = []
+        offset = 0
+        for line in lines:
+            part = line.raw[:1000]
+            self.starts.append(offset)
+            parts.append(part)
+            offset += len(part) + 1
+        self.text = "\n".join(parts)
+
+    def first(self, pattern: re.Pattern[str]) -> tuple[Line, re.Match[str]] | None:
+        """The first match and its line."""
+        found = pattern.search(self.text)
+        return (self.lines[bisect_right(self.starts, found.start()) - 1], found) if found else None
 
 
 def hardware_facts(lines: Sequence[Line]) -> list[Fact]:
     """Facts `gpu.too-new` and `gpu.too-old`, with the line that names the GPU."""
+    text = _Text(lines)
+    lowered = text.text.lower()
+    if not any(word in lowered for word in _WORDS):
+        return []
     found_gpu: tuple[Line, str, float, float] | None = None
     for pattern, capability, needs in _GPUS:
-        hit = _first(pattern, lines)
+        hit = text.first(pattern)
         if hit:
             found_gpu = (hit[0], hit[1][0], capability, needs)
             break
     facts: list[Fact] = []
     if found_gpu is None:
         for pattern, capability in _OLD:
-            hit = _first(pattern, lines)
+            hit = text.first(pattern)
             if hit:
                 facts.append(Fact("gpu.old", hit[0], note=f"{hit[1][0]} has compute capability {capability}"))
         return facts
     line, name, capability, needs = found_gpu
     versions = []
     for pattern in _CUDA:
-        hit = _first(pattern, lines)
+        hit = text.first(pattern)
         if hit:
             versions.append(float(f"{hit[1][1]}.{hit[1][2]}"))
     build = min((v for v in versions if 7.0 <= v <= 14.0), default=None)
@@ -92,7 +115,7 @@ def hardware_facts(lines: Sequence[Line]) -> list[Fact]:
         note = f"{name} (compute capability {capability}) needs CUDA {needs} or later, this is {build}"
         facts.append(Fact("gpu.too-new", line, note=note))
     elif build is None and capability >= 8.0:
-        old = _first(_OLD_TORCH, lines)
+        old = text.first(_OLD_TORCH)
         if old and (old[1][1].startswith("0.") or float(old[1][1][:3]) < (1.7 if capability < 8.9 else 2.0)):
             facts.append(Fact("gpu.too-new", line, note=f"{name} is newer than the CUDA of torch {old[1][1]}"))
     facts.append(Fact("gpu.named", line))

@@ -6,7 +6,7 @@ find the same. Since an alternative only ever sees single lines of bounded lengt
 
 import re
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
@@ -19,6 +19,8 @@ LONGEST_LINE = 4096
 _REPEATS = 6
 _TRIES = 4000
 _SHORT = 1200
+_ALIKE = 4
+_NUMERALS = b"0123456789."
 Spot = tuple[int, int]
 """(index of the literal, offset just behind it)."""
 
@@ -80,7 +82,7 @@ class _Re2:
         offset = 0
         for line in block.split(b"\n"):
             if line:
-                for literal in self._set.Match(line):
+                for literal in self._set.Match(line) or ():
                     yield literal, offset + 1
             offset += len(line) + 1
 
@@ -165,9 +167,8 @@ class Scanner:
             self._compiled[index] = compiled
         return compiled
 
-    def _candidates(self, lines: Sequence[str]) -> dict[int, list[int]]:
+    def _candidates(self, encoded: Sequence[bytes]) -> dict[int, list[int]]:
         """Alternative -> numbers of the lines that hold one of its literals, in order."""
-        encoded = [_visible(line).encode("utf-8", "replace") for line in lines]
         starts: list[int] = []
         offset = 0
         for data in encoded:
@@ -179,26 +180,43 @@ class Scanner:
             for index in self._owners[literal]:
                 if len(wanted[index]) < _TRIES:
                     wanted[index].add(line)
-        everywhere = range(min(len(lines), _TRIES))
+        everywhere = range(min(len(encoded), _TRIES))
         return {i: sorted(found) for i, found in wanted.items()} | {i: list(everywhere) for i in self._always}
 
     def match(self, lines: Sequence[str]) -> list[tuple[int, int]]:
-        """Return (index of the pattern, index of the line) of the matches, at most six lines an alternative."""
+        """Return (index of the pattern, index of the line) of the matches, at most six lines an alternative.
+
+        Of lines that differ in their numbers alone, an alternative is tried on the first few only.
+        """
+        visible = [_visible(line) for line in lines]
+        encoded = [line.encode("utf-8", "replace") for line in visible]
+        shapes = [data[:300].translate(None, _NUMERALS) for data in encoded]
         hits: set[tuple[int, int]] = set()
         self.matched = set()
-        for index, numbers in self._candidates(lines).items():
-            if index in self.disabled:
-                continue
-            regex = self._regex(index)
-            found = 0
-            for number in numbers:
-                if regex.search(_visible(lines[number])):
+        for index, numbers in self._candidates(encoded).items():
+            if index not in self.disabled:
+                for number in self._found(index, numbers, visible, shapes):
                     hits.add((self._alternatives[index][0], number))
-                    found += 1
                     self.matched.add(index)
-                    if found >= _REPEATS:
-                        break
         return sorted(hits, key=lambda hit: (hit[1], hit[0]))
+
+    def _found(
+        self, index: int, numbers: Sequence[int], lines: Sequence[str], shapes: Sequence[bytes]
+    ) -> Iterator[int]:
+        regex = self._regex(index)
+        failed: Counter[bytes] = Counter()
+        found = 0
+        for number in numbers:
+            shape = shapes[number]
+            if failed[shape] >= _ALIKE:
+                continue
+            if regex.search(lines[number]):
+                yield number
+                found += 1
+                if found >= _REPEATS:
+                    return
+            else:
+                failed[shape] += 1
 
 
 @lru_cache(maxsize=16)

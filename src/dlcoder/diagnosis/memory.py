@@ -36,6 +36,8 @@ _FIELDS = {
     "this": re.compile(r"this process has " + _SIZE + r" memory in use"),
 }
 _OTHER = re.compile(r"Process (\d+) has " + _SIZE + r" memory in use")
+_WRAPPED = 76
+"""Columns from which on a line is taken for one that a terminal broke."""
 _MARK = re.compile(r"[Tt]ried to allocate .{0,80}(?:GPU|total capacity)|total capac(?:ity|ty) of .{0,40} of which")
 
 
@@ -136,7 +138,9 @@ def memory_facts(lines: Sequence[Line]) -> list[Fact]:
     for i, line in enumerate(lines):
         if not _MARK.search(line.text[:4000]):
             continue
-        text = line.text + " " + " ".join(follower.text for follower in lines[i + 1 : i + 3])
+        text = line.text
+        for above, follower in zip(lines[i : i + 3], lines[i + 1 : i + 4], strict=False):
+            text += ("" if len(above.raw) >= _WRAPPED else " ") + follower.text
         oom = read_oom(line, text[:6000])
         if len(facts) < 40:
             facts += _judge(oom)

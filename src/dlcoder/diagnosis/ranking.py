@@ -76,11 +76,16 @@ def score(facts: Facts, signatures: Signatures) -> list[Scored]:
     return sorted(scored, key=lambda s: (-s.score, s.cause))
 
 
-def calibrate(scored: list[Scored], calibration: Mapping[str, float]) -> list[Scored]:
+def _logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-max(min(x, 40.0), -40.0)))
+
+
+def calibrate(scored: list[Scored], calibration: Mapping[str, float], priors: Mapping[str, float]) -> list[Scored]:
     """Set the probabilities.
 
     `temperature` and `unknown` (the log-odds of "something else") shape the shares; `slope`, `offset` and `ceiling` map
-    the share of the first to its probability, and the others are scaled to the rest.
+    the share of the first to its probability; `thin_slope` and `thin_offset` bound it where the evidence itself is thin,
+    however far the others are behind. What is left over belongs to causes that are not listed.
     """
     if not scored:
         return scored
@@ -91,10 +96,11 @@ def calibrate(scored: list[Scored], calibration: Mapping[str, float]) -> list[Sc
     total = sum(shares) + math.exp((base - top) / heat)
     shares = [share / total for share in shares]
     first = min(max(shares[0], 1e-6), 1 - 1e-6)
-    logit = math.log(first / (1 - first))
-    mapped = 1 / (1 + math.exp(-(calibration["slope"] * logit + calibration["offset"])))
-    mapped = min(mapped, calibration["ceiling"])
-    rest = min((1 - mapped) / max(1 - first, 1e-9), 1.0)  # what is left over belongs to causes that are not listed
+    mapped = _logistic(calibration["slope"] * math.log(first / (1 - first)) + calibration["offset"])
+    strength = scored[0].score - priors[scored[0].cause]
+    thin = _logistic(calibration["thin_slope"] * strength + calibration["thin_offset"])
+    mapped = min(mapped, thin, calibration["ceiling"])
+    rest = min((1 - mapped) / max(1 - first, 1e-9), 1.0)
     for i, (entry, share) in enumerate(zip(scored, shares, strict=True)):
         entry.probability = mapped if i == 0 else min(share * rest, mapped)
     return scored

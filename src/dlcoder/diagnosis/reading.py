@@ -26,6 +26,8 @@ _SAMPLED = 160
 _BEFORE_NAN = 30
 # Lines that count although there are many alike: up to so many of a kind.
 _KEPT = re.compile(rb"WorkNCCL\(|last enqueued|[Ee]rror\b|ERROR|Exception|Traceback|Killed|FATAL|[Ff]atal|Assertion")
+_KEPT_TOKENS = (b"WorkNCCL(", b"last enqueued", b"rror", b"ERROR", b"Exception", b"Traceback", b"Killed", b"atal", b"FATAL")
+_KEPT_TOKENS += (b"Assertion", b"nan", b"NaN", b"NAN")
 _KEPT_ALIKE = {True: 2000, False: 100}
 _NAN = re.compile(rb"\bnan\b|\bNaN\b|\bNAN\b")
 _DIGITS = b"0123456789.+-#=>% \t\xe2\x96\x88\x8f\x8e\x8d\x8c\x8b\x8a\x89"
@@ -147,6 +149,9 @@ def _pieces(number: int, data: bytes) -> Iterator[tuple[int, bytes]]:
 def _kept(pieces: list[tuple[int, bytes]], routine: list[bool]) -> list[bool]:
     """Which pieces to look at: the odd ones, messages up to a number of each kind, and what leads to the first NaN."""
     keep = [not usual for usual in routine]
+    everything = b"\n".join(data for _, data in pieces)
+    if not any(token in everything for token in _KEPT_TOKENS):
+        return keep
     alike: Counter[bytes] = Counter()
     first_nan = None
     for i, (_, data) in enumerate(pieces):

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from dlcoder.diagnosis.lines import Line
 
@@ -33,6 +34,7 @@ _TIME = re.compile(
 _MEMORY = re.compile(r"\bmem|memory|max_mem|gpu_mem|\brss\b|显存|内存", re.I)
 _VALID = re.compile(r"\b(?:val|valid|validation|eval|test|dev|testing)(?:\b|_|/|\d)|^val|测试|验证", re.I)
 _TRAIN = re.compile(r"\btrain|^tr_|训练", re.I)
+_ANY_NUMBER = re.compile(r"\d|nan", re.I)
 _STEP = re.compile(r"^(?:iter|iteration|step|global_step|epoch|itr|it|num_updates|batch|轮次)s?$", re.I)
 
 
@@ -85,68 +87,108 @@ _KINDS = (
 )
 
 
+@lru_cache(maxsize=8192)
 def kind_of(name: str) -> str:
     """What a printed name measures, or an empty string."""
     return next((kind for kind, pattern in _KINDS if pattern.search(name)), "")
 
 
-def _split_of(name: str, text: str) -> str:
-    if _VALID.search(name):
-        return "valid"
-    if _TRAIN.search(name):
-        return "train"
+@lru_cache(maxsize=8192)
+def _own_split(name: str) -> str:
+    return "valid" if _VALID.search(name) else "train" if _TRAIN.search(name) else ""
+
+
+_HEAD_TRAIN = re.compile(r"\btrain", re.I)
+_HEAD_VALID = re.compile(r"\b(?:val(?:id|idation)?|eval(?:uation)?|test)\b", re.I)
+
+
+def _head_split(text: str) -> str:
+    """The split that the beginning of a line names."""
     head = text[:60]
-    if re.search(r"\btrain", head, re.I):
-        return "train"
-    return "valid" if re.search(r"\b(?:val(?:id|idation)?|eval(?:uation)?|test)\b", head, re.I) else ""
+    return "train" if _HEAD_TRAIN.search(head) else "valid" if _HEAD_VALID.search(head) else ""
 
 
 def _number(text: str) -> float:
     return float(text.lower().replace("infinity", "inf"))
 
 
-def _from_json(text: str) -> list[tuple[str, float]]:
+Pair = tuple[str, float, float | None]
+
+
+def _from_json(text: str) -> list[Pair]:
     try:
         record = json.loads(text)
     except (ValueError, RecursionError):
         return []
     if not isinstance(record, dict):
         return []
-    return [(str(key), float(v)) for key, v in record.items() if isinstance(v, int | float) and not isinstance(v, bool)]
+    numbers = ((k, v) for k, v in record.items() if isinstance(v, int | float) and not isinstance(v, bool))
+    return [(str(key), float(value), None) for key, value in numbers if abs(value) < 1e300 or value != value]
+
+
+def _from_text(text: str) -> list[Pair]:
+    pairs: list[Pair] = []
+    for found in _PAIR.finditer(text):
+        try:
+            pairs.append((found[1], _number(found[2]), _number(found[4]) if found[4] else None))
+        except ValueError:
+            continue
+    return pairs
+
+
+def _header(text: str) -> list[str]:
+    """The names of a table of comma-separated values, where the line is its header."""
+    names = [name.strip().strip('"') for name in text.split(",")]
+    if len(names) < 2 or any(ch.isdigit() and not name[:1].isalpha() for name in names for ch in name[:1]):
+        return []
+    return names if sum(kind_of(name.lower()) != "" for name in names) >= 2 and ":" not in text else []
+
+
+def _from_row(names: Sequence[str], text: str) -> list[Pair]:
+    cells = text.split(",")
+    if len(cells) != len(names):
+        return []
+    pairs: list[Pair] = []
+    for name, cell in zip(names, cells, strict=True):
+        try:
+            pairs.append((name, _number(cell.strip() or "x"), None))
+        except ValueError:
+            continue
+    return pairs
+
+
+def _pairs(text: str, names: Sequence[str]) -> list[Pair]:
+    """The names and values of one line."""
+    if names and text.count(",") == len(names) - 1 and (row := _from_row(names, text)):
+        return row
+    if text.startswith("{") and text.rstrip().endswith("}") and (record := _from_json(text)):
+        return record
+    return _from_text(text)
 
 
 def read_series(lines: Sequence[Line], limit: int = 20_000) -> list[Series]:
     """Read the series out of `lines`; only names whose kind is known."""
     series: dict[tuple[str, str], Series] = {}
+    names: list[str] = []
     total = 0
     for line in lines:
         text = line.text[:3000]
-        if total > limit or (not any(ch.isdigit() for ch in text[:400]) and "nan" not in text.lower()):
+        if total > limit:
+            break
+        if not _ANY_NUMBER.search(text[:400]):
+            names = (_header(text) if "," in text else []) or names
             continue
-        previous: tuple[str, str] | None = None
-        if text.startswith("{") and text.rstrip().endswith("}"):
-            pairs = [(key, value, None) for key, value in _from_json(text)]
-        else:
-            pairs = []
-        if not pairs:
-            for found in _PAIR.finditer(text):
-                try:
-                    value = _number(found[2])
-                    average = _number(found[4]) if found[4] else None
-                except ValueError:
-                    continue
-                pairs.append((found[1], value, average))
-        for name, value, average in pairs:
+        previous = ""
+        head = _head_split(text)
+        for name, value, average in _pairs(text, names):
             key = " ".join(name.lower().split())
             kind = kind_of(key)
             if not kind:
                 continue
-            split = _split_of(key, text)
-            if kind == "accuracy" and previous and not _VALID.search(key) and not _TRAIN.search(key):
-                split = previous[1]
+            own = _own_split(key)
+            split = own or (previous if kind == "accuracy" and previous else head)
             if kind in ("loss", "accuracy"):
-                previous = (key, split)
-            entry = series.setdefault((key, split), Series(key, kind, split))
-            entry.points.append(Point(value, line, average))
+                previous = split
+            series.setdefault((key, split), Series(key, kind, split)).points.append(Point(value, line, average))
             total += 1
     return list(series.values())

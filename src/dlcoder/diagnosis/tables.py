@@ -19,12 +19,14 @@ _RATE = re.compile(
     r"(?:images|samples|examples|tokens|img|imgs|it|steps|items|sentences)(?:/s(?:ec)?| per sec\w*)(?:/gpu)?\s{0,3}[:=]?\s{0,3}(\d{1,9}(?:\.\d{1,6})?)",
     re.I,
 )
+_MEMORY_WORDS = ("mem", "alloc", "reserved", "vram", "rss", "used", "显存", "内存")
 _SCALE = {"K": 2.0**10, "M": 2.0**20, "G": 2.0**30}
 
 
 def _smi(lines: Sequence[Line]) -> list[Fact]:
-    processes = any(_SMI_PROCESS.search(line.text[:200]) for line in lines)
-    for line in lines:
+    framed = [line for line in lines if line.text.lstrip()[:1] == "|"]
+    processes = any(_SMI_PROCESS.search(line.text[:200]) for line in framed)
+    for line in framed:
         found = _SMI.search(line.text[:300])
         if found and int(found[1]) > 0.3 * int(found[2]) and int(found[3]) < 10 and not processes:
             return [Fact("smi.used-idle", line, note=f"{found[1]} of {found[2]} MiB are in use, no process is listed")]
@@ -35,7 +37,7 @@ def _summary(lines: Sequence[Line]) -> list[Fact]:
     values: dict[str, float] = {}
     where: dict[str, Line] = {}
     for line in lines:
-        found = _SUMMARY.search(line.text[:300])
+        found = "emory" in line.text[:60] and _SUMMARY.search(line.text[:300])
         if found:
             values.setdefault(found[1], float(found[2]) * _SCALE[found[3]])
             where.setdefault(found[1], line)
@@ -76,7 +78,12 @@ def _ladder(lines: Sequence[Line]) -> list[Fact]:
 
 def _throughput(lines: Sequence[Line]) -> list[Fact]:
     """Two blocks of rates, the second far below the first."""
-    rates = [(float(found[1]), line) for line in lines if (found := _RATE.search(line.text[:300]))]
+    rates = [
+        (float(found[1]), line)
+        for line in lines
+        if "/s" in line.text[:300] or "per sec" in line.text[:300]
+        if (found := _RATE.search(line.text[:300]))
+    ]
     for cut in range(3, len(rates) - 2):
         before = statistics.median(value for value, _ in rates[max(cut - 10, 0) : cut])
         after = statistics.median(value for value, _ in rates[cut : cut + 10])

@@ -8,6 +8,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
+
 def _parser() -> Any:
     """The parser of the standard library's expressions; a private module, needed only when the files are compiled."""
     return importlib.import_module("re._parser")
