@@ -192,6 +192,7 @@ CONTRACT = {
     "reduction": "mean, sum or none",
     "output": 'shape of the output, or "logits" / "probabilities"',
     "initial_value": 'value at uniform logits: a number or "log(C)"',
+    "at_init": '{value: "log(C)", given: {logits: zeros}}: the value for inputs of zeros or ones',
     "minimum": "value that a perfect prediction reaches",
     "stop_gradient": "true if a part is held constant on purpose",
     "stochastic": "true if it draws random numbers in eval mode",

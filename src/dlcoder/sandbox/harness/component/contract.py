@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 # Sizes that differ from each other, so that two swapped dimensions show.
@@ -104,7 +104,10 @@ class Contract:
         given = self.get("inputs")
         if not given:
             return None
-        return [read_spec(str(name), value) for name, value in given.items()]
+        specs = [read_spec(str(name), value) for name, value in given.items()]
+        boxes = {spec.shape for spec in specs if spec.role == "boxes"}
+        # Where one input holds boxes, another of its shape does, too.
+        return [replace(spec, role="boxes") if spec.role == "real" and spec.shape in boxes else spec for spec in specs]
 
 
 def read_spec(name: str, value: Any) -> Spec:

@@ -95,7 +95,8 @@ class LossCase(Subject):
         names = list(by_name)
         self.pred = next((n for n in names if is_prediction(n)), names[0] if names else "")
         rest = [n for n in names if n != self.pred]
-        self.target = next((n for n in rest if is_target(n)), rest[0] if rest else "")
+        teacher = next((n for n in rest if "teacher" in n), None)
+        self.target = teacher or next((n for n in rest if is_target(n)), rest[0] if rest else "")
         self.family = guess.family or family_of(by_name.get(self.pred), by_name.get(self.target))
 
     def _try(self) -> None:

@@ -249,10 +249,10 @@ def _is_random(case: LossCase) -> bool:
 @check("batch-reduction")
 def batch_reduction(case: LossCase) -> Measured:
     """The declared reduction, or at least not a value that grows with the batch."""
-    case.require(*PER_SAMPLE)
+    case.require(*PER_SAMPLE, "boxes", "counts", "triplet", "moments")
     if case.reduction == "none":
         raise Skip("it does not reduce")
-    inputs = case.inputs(B=4)
+    inputs = case.inputs(B=4, N=4)
     if any(value.dim() == 0 or value.shape[0] != 4 for value in inputs.values()):
         raise Skip("not every input has the batch as its first dimension")
     whole = case.value(inputs)
@@ -261,11 +261,7 @@ def batch_reduction(case: LossCase) -> Measured:
     kind = _reduction_kind(whole, halves, doubled)
     declared = case.reduction if case.reduction in ("mean", "sum") else ""
     explicit = case.contract.get("reduction") or ""
-    if (
-        kind == "sum"
-        and declared != "sum"
-        and not case.source.mentions(("sum ", "summed", "sums ", "total", "sum,", "sum."))
-    ):
+    if kind == "sum" and declared != "sum" and not _documents_a_sum(case):
         raise Broken(
             f"the value doubles with the batch ({whole:.5g} to {doubled:.5g})",
             "the mean over the batch",
@@ -282,6 +278,14 @@ def batch_reduction(case: LossCase) -> Measured:
     if kind == "set":
         raise Skip("a loss of the whole batch: accumulation and data parallel ranks change its value (by design?)")
     return Measured(f"the {kind} over the batch", declared or "not a sum")
+
+
+def _documents_a_sum(case: LossCase) -> bool:
+    """Whether the documentation says that samples are summed, and nowhere that they are averaged."""
+    docs = case.source.docs()
+    summed = r"sum(med)?\s+(over|across|of)\s+(the\s+|all\s+)*(\w+\s+)?(batch|samples|elements|images|everything|boxes)"
+    says = re.search(summed + r"|returns?\s+(the\s+)?(sum|total)", docs)
+    return bool(says) and not re.search(r"\bmean\s+(over|across|of)|average", docs)
 
 
 def _reducing_line(case: LossCase) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from typing import Any
@@ -15,6 +16,7 @@ from .core import Broken, Measured, Skip
 from .layouts import BINARY, INDEXED
 from .loss import Inputs, LossCase
 from .loss_checks import check
+from .loss_target_checks import ignores
 
 _TINY = r"eps|epsilon|smooth\w*|smooth_nr|smooth_dr"
 
@@ -25,13 +27,18 @@ def reduction_modes(case: LossCase) -> Measured:
     if "reduction" not in case.builder.parameters:
         raise Skip("the constructor takes no reduction")
     modules = {mode: case.attempt(lambda m=mode: case.fresh(reduction=m)) for mode in ("none", "mean", "sum")}  # type: ignore[misc]
-    if modules["none"] is None:
-        raise Skip("it has no reduction='none'")
     inputs = case.inputs()
+    for mode, module in modules.items():
+        if module is None or case.attempt(lambda m=module: case.value(inputs, m)) is None:  # type: ignore[misc]
+            continue
+        if case.value_and_grad(inputs, module)[1] is None and case.value_and_grad(inputs)[1] is not None:
+            raise _wrong_mode(case, mode, "no gradient", "a gradient in every mode")
+    if modules["none"] is None:
+        return _mean_and_sum(case, inputs, modules)
     parts = scalar(case.raw(inputs, modules["none"]))
     if parts is None or parts.dim() == 0:
         if not _offers_none(case):
-            raise Skip("it does not offer reduction='none'")
+            return _mean_and_sum(case, inputs, modules)
         raise _wrong_mode(case, "none", "one number", "one value per element")
     expected = {"sum": judge.total(parts), "mean": judge.total(parts) / max(parts.numel(), 1)}
     for mode, value in expected.items():
@@ -43,6 +50,17 @@ def reduction_modes(case: LossCase) -> Measured:
         ):
             raise _wrong_mode(case, mode, f"{got:.6g}", f"{value:.6g}, from reduction='none'")
     return Measured("mean and sum follow from none", "equal")
+
+
+def _mean_and_sum(case: LossCase, inputs: Inputs, modules: dict[str, Any]) -> Measured:
+    """Without 'none': the sum is the mean times a number of elements."""
+    if modules["mean"] is None or modules["sum"] is None or not case.target:
+        raise Skip("it offers one reduction only")
+    mean, total = case.value(inputs, modules["mean"]), case.value(inputs, modules["sum"])
+    counts = {len(inputs[case.target]), inputs[case.target].numel(), inputs[case.pred].numel()}
+    if not any(judge.close(total, mean * n, 1e-3, 1e-6) for n in counts) and not case.source.mentions(("weight",)):
+        raise _wrong_mode(case, "sum", f"{total:.6g}", f"the mean, {mean:.6g}, times the number of elements")
+    return Measured(f"{total:.5g} = {mean:.5g} x n", "the sum is n times the mean")
 
 
 def _spatial(case: LossCase, got: float, parts: Tensor) -> bool:
@@ -101,6 +119,8 @@ def class_weights(case: LossCase) -> Measured:
             f"{name}[k] does not weigh the elements of class k.",
             f"Index {name} by the target at {line}.",
         )
+    if case.ignore_index is not None:
+        ignores(case, case.ignore_index, heavy)
     return Measured(f"weight 5 multiplies the class's share by {odds:.3g}", "> 1")
 
 
@@ -291,6 +311,8 @@ def _probes(case: LossCase) -> list[Inputs]:
 @check("initial-value")
 def initial_value(case: LossCase) -> Measured:
     """The value at uniform logits against theory or the contract."""
+    if case.contract.get("at_init"):
+        return _at_init(case, case.contract.raw["at_init"])
     stated = case.contract.get("initial_value")
     expected = None
     if stated is not None:
@@ -311,11 +333,26 @@ def initial_value(case: LossCase) -> Measured:
     raise Broken(f"{got:.6g}", f"{expected:.6g}", "Uniform logits do not cost what theory says.", f"Check {line}.")
 
 
-def _evaluate(text: str, case: LossCase) -> float | None:
-    import math
+def _at_init(case: LossCase, stated: dict[str, Any]) -> Measured:
+    """The value that the contract states for inputs filled with zeros or ones."""
+    inputs = case.inputs()
+    for name, fill in (stated.get("given") or {}).items():
+        if name in inputs and fill in ("zeros", "ones"):
+            inputs[name] = torch.full_like(inputs[name], 0 if fill == "zeros" else 1)
+    expected, got = _evaluate(str(stated.get("value")), case), case.value(inputs)
+    if expected is None:
+        raise Skip(f"{stated.get('value')!r} could not be evaluated")
+    if judge.close(got, expected, 1e-3, 1e-4):
+        return Measured(f"{got:.6g}", f"{expected:.6g}")
+    line = case.source.point(r"log2|log10|/|mean\(|sum\(", r"return")
+    why = "The stated inputs do not cost what the contract says."
+    raise Broken(f"{got:.6g}", f"{expected:.6g}", why, f"Check {line}.")
 
+
+def _evaluate(text: str, case: LossCase) -> float | None:
     text = re.sub(r"\bln\s*\(?\s*(\w+)\s*\)?", r"log(\1)", text)
-    names = {**case.contract.sizes, "C": case.classes, "num_classes": case.classes, "log": math.log, "exp": math.exp}
+    classes = case.classes if case.family in INDEXED else case.contract.sizes["C"]
+    names = {**case.contract.sizes, "C": classes, "num_classes": classes, "log": math.log, "exp": math.exp}
     try:
         return float(eval(text, {"__builtins__": {}}, names))
     except Exception:

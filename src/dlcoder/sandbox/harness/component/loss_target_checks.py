@@ -21,7 +21,7 @@ EQUAL_IS_BEST = ("regression", "images", "boxes", "distill")
 @check("perfect-is-lowest")
 def perfect_is_lowest(case: LossCase) -> Measured:
     """The value at the truth, at chance and at wrong classes."""
-    if not case.plain_extras():
+    if not case.plain_extras() and not (case.family == "distill" and _extras_only_mask(case)):
         raise Skip("a further input decides where the optimum lies")
     if case.family in EQUAL_IS_BEST:
         return _equal_is_best(case)
@@ -99,8 +99,18 @@ def _reaches_floor(case: LossCase) -> None:
 def _equal_is_best(case: LossCase) -> Measured:
     inputs = case.inputs()
     target = inputs[case.target]
-    best = case.value({**inputs, case.pred: target.clone()})
-    other = min(case.value(case.inputs(seed) | {}) if False else case.value(case.inputs(seed)) for seed in (1, 2, 3))
+    best, slope = case.value_and_grad({**inputs, case.pred: target.clone()})
+    others = [case.value_and_grad(case.inputs(seed)) for seed in (1, 2, 3)]
+    other = min(value for value, _ in others)
+    usual = max(judge.max_abs(gradient) for _, gradient in others if gradient is not None)
+    if case.family == "distill" and slope is not None and judge.max_abs(slope) > 0.02 * usual:
+        line = case.source.point(r"kl_div|log_softmax|softmax", r"temperature", r"return")
+        raise Broken(
+            f"max |grad| {judge.max_abs(slope):.3g} where student equals teacher ({usual:.3g} elsewhere)",
+            "0",
+            "A student that equals its teacher is still pushed away: the two are treated differently.",
+            f"The same temperature for both, log-probabilities for the student, at {line}.",
+        )
     if best < other:
         return Measured(f"{best:.4g} at the truth, {other:.4g} elsewhere", "lowest at the truth")
     where = case.source.point(r"return\s+-|-\s*\(|1\s*-", r"return")
@@ -110,6 +120,13 @@ def _equal_is_best(case: LossCase) -> Measured:
         "A prediction equal to the target is not the cheapest.",
         f"Check the sign at {where}.",
     )
+
+
+def _extras_only_mask(case: LossCase) -> bool:
+    """Whether other values of the further inputs leave the loss as it is: they say at most what to leave out."""
+    inputs, other = case.inputs(), case.inputs(40)
+    extra = {s.name: other[s.name] for s in case.specs if s.name not in (case.pred, case.target)}
+    return judge.close(case.value(inputs), case.value({**inputs, **extra}), 1e-5, 1e-7)
 
 
 def _aligned_is_best(case: LossCase) -> Measured:
@@ -202,17 +219,22 @@ def all_ignored(case: LossCase) -> Measured:
 def ignored_elements(case: LossCase) -> Measured:
     """Value and gradient at ignored elements, for the declared label and for another one."""
     label = _need_ignore(case)
-    _ignores(case, label, None)
+    ignores(case, label, None)
     other = 254 if label != 254 else 253
     if "ignore_index" in case.builder.parameters:
         module = case.attempt(lambda: case.fresh(ignore_index=other))
         if module is not None:
-            _ignores(case, other, module)
+            ignores(case, other, module)
             return Measured(f"no influence with {label} and with {other}", "no influence, gradient 0")
     return Measured("no influence", "no influence, gradient 0")
 
 
-def _ignores(case: LossCase, label: int, module: object) -> None:
+def ignores(case: LossCase, label: int, module: object) -> None:
+    """Hold value and gradient at ignored elements of one instance against no influence.
+
+    Raises:
+        Broken: They have one.
+    """
     inputs = case.inputs()
     shape = inputs[case.target].shape
     where = torch.rand(shape, generator=torch.Generator().manual_seed(5)) < 0.3
@@ -375,9 +397,13 @@ def extreme_values(case: LossCase) -> Measured:
     tries.append((f"{what} that are wrong", _exact(case, case.perfect(inputs, strength, shift=1))))
     if role == "logits":
         tries.append(("random logits of 1e4", {**inputs, case.pred: inputs[case.pred] * 1e4}))
-    for when, given in tries:
-        value, gradient = case.value_and_grad(given)
-        _must_be_finite(case, given, value, gradient, when)
+    modules = [("", None)]
+    if "focal" in case.builder.target.__name__.lower() and "gamma" in case.builder.parameters:
+        modules.append((" with gamma = 0.5", case.attempt(lambda: case.fresh(gamma=0.5))))
+    for label, module in modules:
+        for when, given in tries:
+            value, gradient = case.value_and_grad(given, module)
+            _must_be_finite(case, given, value, gradient, when + label)
     return Measured("finite", f"finite value and gradient for {what}")
 
 

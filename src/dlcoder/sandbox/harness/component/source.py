@@ -174,6 +174,8 @@ def _uses(node: ast.AST, name: str, guarded: bool, found: list[bool]) -> None:
         found.append(guarded)
     elif isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.ctx, ast.Load):
         found.append(guarded)
+    if isinstance(node, ast.If) and all(isinstance(part, (ast.Raise, ast.Assert)) for part in node.body):
+        return  # refusing a value is no use of it
     if isinstance(node, (ast.If, ast.IfExp)):
         _uses(node.test, name, True, found)
         for part in [*_listed(node.body), *_listed(node.orelse)]:
