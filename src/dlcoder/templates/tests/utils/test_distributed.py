@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import distributed, nn
-from torch.multiprocessing.spawn import start_processes
+from torch.multiprocessing.spawn import spawn
 
 from dlcoder.templates.components.utils.distributed import (
     World,
@@ -30,9 +30,8 @@ def test_alone_everything_is_the_identity(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_two_ranks_agree(tmp_path: Path) -> None:
-    start_processes(
-        _rank, args=(str(tmp_path / "meeting"),), nprocs=2, start_method="fork"
-    )
+    # Not forked: a process that has computed in several threads cannot be.
+    spawn(_rank, args=(str(tmp_path / "meeting"),), nprocs=2)
 
 
 def _rank(rank: int, meeting: str) -> None:
