@@ -1,6 +1,6 @@
 """Runs every hostile, runaway and benign program in the sandbox and judges each from outside.
 
-    python battery.py [--warm] [--only NAME,...] [--json FILE]
+    python battery.py [--warm] [--only NAME,...] [--json]
 
 It prints one line a program and exits 1 if one escaped or a benign one does not work. `test_battery.py` runs it
 as root and as an ordinary user, cold and warm.
@@ -411,7 +411,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--warm", action="store_true")
     parser.add_argument("--only", default="")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", action="store_true", help="print the verdicts as JSON, on the last line")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     results = asyncio.run(main(set(filter(None, arguments.only.split(","))), arguments.warm))
@@ -420,8 +420,8 @@ if __name__ == "__main__":
             f"{'ESCAPED' if result.escapes else 'ok':8} {result.name:40} {result.outcome:12} {result.seconds:5.2f} s",
             *result.escapes,
         )
-    if arguments.json:
-        arguments.json.write_text(json.dumps([vars(result) for result in results]))
     bad = [result for result in results if result.escapes]
     print(f"{len(results)} verdicts, {len(bad)} escapes")
+    if arguments.json:
+        print(json.dumps([vars(result) for result in results]))
     sys.exit(bool(bad))

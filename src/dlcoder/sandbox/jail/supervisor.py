@@ -157,10 +157,12 @@ class Supervision:
                 self._watch()
                 self._end()
                 report = self._report()
+            self.group.remove()
             self.sender.put(b"E", json.dumps(report).encode())
             self.sender.flush(5.0)
         finally:
             self._end()
+            self.group.remove()
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
@@ -422,7 +424,6 @@ class Supervision:
         if self.child:
             launch.kill_tree(self.group)
             self.child = 0
-        self.group.remove()
 
     def _report(self) -> dict[str, Any]:
         self._drain()
