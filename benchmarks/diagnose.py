@@ -3,9 +3,11 @@
 
     python benchmarks/diagnose.py [--mb 1000] [--ranks 64]
 
-Writes the logs of a multi-rank job (healthy output, one rank that runs out of memory, effects on the others) into a temporary
+Writes the logs of a multi-rank job (healthy output, one rank that runs out of memory, effects on the others) into a
+temporary
 folder and measures: the whole diagnosis of the folder against `rg -f` (else `grep -F -f`) with the same literals on one
-thread; the peak memory; the same for a quarter of the size, to show that time grows linearly; and a pasted log of 200 lines.
+thread; the peak memory; the same for a quarter of the size, to show that time grows linearly; and a pasted log of 200
+lines.
 """
 
 import argparse
@@ -21,8 +23,10 @@ from pathlib import Path
 
 LINES = (
     "{{'loss': {loss:.4f}, 'grad_norm': {norm:.4f}, 'learning_rate': 3.0e-05, 'epoch': {epoch:.2f}}}",
-    " iteration {step:8d}/  500000 | elapsed time per iteration (ms): {ms:.1f} | lm loss: {loss:.6E} | grad norm: {norm:.3f} |",
-    "05/20 10:11:{second:02d} - mmengine - INFO - Epoch(train) [1][{step:5d}/90000]  lr: 1e-4  time: 0.4  loss: {loss:.4f}",
+    " iteration {step:8d}/  500000 | elapsed time per iteration (ms): {ms:.1f} | lm loss: {loss:.6E} | grad "
+    "norm: {norm:.3f} |",
+    "05/20 10:11:{second:02d} - mmengine - INFO - Epoch(train) [1][{step:5d}/90000]  lr: 1e-4  time: 0.4  loss: "
+    "{loss:.4f}",
     "node-0:4001:4001 [0] NCCL INFO Channel 0{digit}/08 :    0   1   2   3   4   5   6   7",
 )
 CAUSE = """Traceback (most recent call last):
@@ -30,12 +34,15 @@ CAUSE = """Traceback (most recent call last):
     out = model(batch)
   File "/srv/net.py", line 31, in forward
     x = torch.cat([up, skip], dim=1)
-torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.25 GiB. GPU 0 has a total capacity of 23.64 GiB of which \
-1.02 GiB is free. Of the allocated memory 21.88 GiB is allocated by PyTorch, and 270.10 MiB is reserved by PyTorch but unallocated.
+torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.25 GiB. GPU 0 has a total capacity of 23.64 GiB of \
+which 1.02 GiB is free. Of the allocated memory 21.88 GiB is allocated by PyTorch, and 270.10 MiB is reserved by \
+PyTorch but unallocated.
 """
 EFFECT = (
-    "[rank{rank}]:[E520 11:42:28.858931807 ProcessGroupNCCL.cpp:632] [Rank {rank}] Watchdog caught collective operation timeout: "
-    "WorkNCCL(SeqNum=812, OpType=ALLREDUCE, NumelIn=26214400, NumelOut=26214400, Timeout(ms)=600000) ran for 600029 milliseconds\n"
+    "[rank{rank}]:[E520 11:42:28.858931807 ProcessGroupNCCL.cpp:632] [Rank {rank}] Watchdog caught collective "
+    "operation timeout: "
+    "WorkNCCL(SeqNum=812, OpType=ALLREDUCE, NumelIn=26214400, NumelOut=26214400, Timeout(ms)=600000) ran for "
+    "600029 milliseconds\n"
 )
 
 
@@ -70,7 +77,9 @@ def child(folder):
 
 def measure(folder):
     """Seconds and peak memory of a diagnosis in a process of its own."""
-    done = subprocess.run([sys.executable, __file__, "--child", str(folder)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, __file__, "--child", str(folder)], capture_output=True, text=True, check=True
+    )
     seconds, peak, cause, source = done.stdout.split()
     if (cause, source) != ("oom-activations", next(p.name for p in folder.iterdir() if CAUSE[:60] in tail(p))):
         raise SystemExit(f"wrong answer: {cause} in {source}")
@@ -134,9 +143,15 @@ def main():
             shutil.rmtree(folder)
     (small, small_seconds, _, _), (size, seconds, peak, search) = results
     count = len(locator().literals)
-    print(f"{size / 1e6:.0f} MB in {args.ranks} files: {seconds:.2f} s, {size / 1e6 / seconds:.0f} MB/s, peak {peak:.0f} MB (bar 300)")
+    print(
+        f"{size / 1e6:.0f} MB in {args.ranks} files: {seconds:.2f} s, {size / 1e6 / seconds:.0f} MB/s, peak "
+        f"{peak:.0f} MB (bar 300)"
+    )
     print(f"{name} with the same {count} literals: {search:.2f} s; ratio {seconds / search:.2f} (bar 2.0)")
-    print(f"time per byte at {size / 1e6:.0f} MB / at {small / 1e6:.0f} MB: {(seconds / size) / (small_seconds / small):.2f} (linear: 1)")
+    print(
+        f"time per byte at {size / 1e6:.0f} MB / at {small / 1e6:.0f} MB: "
+        f"{(seconds / size) / (small_seconds / small):.2f} (linear: 1)"
+    )
     print(f"pasted log of 200 lines: {pasted():.1f} ms (bar 30)")
     return None
 

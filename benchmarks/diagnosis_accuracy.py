@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""How often `diagnose` is right, plain and with what was worded on a case left out, and how its probabilities are fitted.
+"""How often `diagnose` is right, and how far its probabilities can be trusted.
 
     python benchmarks/diagnosis_accuracy.py [CASES.jsonl ...] [--misses] [--fit]
 
-Cases are those of `../shared/cases/dev.jsonl`, where it lies beside the checkout, and the logs of `tests/diagnosis/logs`.
-"cross-validated" means: for every repository in turn, what may have been worded on its cases is switched off, the map from
-scores to probabilities is fitted on the others, and then its cases are judged. Worded on a case is an alternative of a
+Cases are those of `../shared/cases/dev.jsonl`, where it lies beside the checkout, and the logs of
+`tests/diagnosis/logs`.
+"cross-validated" means: for every repository in turn, what may have been worded on its cases is switched off, the map
+from scores to probabilities is fitted on the others, and then its cases are judged. Worded on a case is an alternative of a
 pattern that matches in cases of this repository alone and that is not the text of a message published elsewhere
 (`../shared/research/signatures.yaml`, gathered from released packages).
 `--fit` writes that map, fitted on all cases judged so, to `knowledge/signatures/calibration.yaml`.
@@ -102,7 +103,8 @@ def figures(name, rows):
     ) / len(scored)
     alarms = sum(status == "failed" for case, status, *_ in rows if case[2] == "healthy")
     print(
-        f"{name:32} n {n:4} top-1 {tops[0]:.3f} top-3 {tops[1]:.3f} Brier {brier:.3f} ECE {ece:.3f} healthy called failed {alarms}"
+        f"{name:32} n {n:4} top-1 {tops[0]:.3f} top-3 {tops[1]:.3f} Brier {brier:.3f} ECE {ece:.3f} healthy "
+        f"called failed {alarms}"
     )
 
 
@@ -178,6 +180,7 @@ def held_out(cases):
 
 
 def main():
+    """Print the figures; fit and write the map on demand."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", type=Path, default=[SHARED] if SHARED.exists() else [])
     parser.add_argument("--misses", action="store_true")
@@ -192,7 +195,9 @@ def main():
     judged = [r for r in held if r[0][2] != "healthy" and r[2]]
     for fold in range(8):
         maps[fold] = fit([(r[4], hit(r[0], r[1], r[2], 1)) for r in judged if folds[r[0][1]] != fold])
-    crossed = [(r[0], r[1], r[2], calibrate(r[4], maps[folds[r[0][1]]], PRIORS)[0].probability if r[2] else 0.0) for r in held]
+    crossed = [
+        (r[0], r[1], r[2], calibrate(r[4], maps[folds[r[0][1]]], PRIORS)[0].probability if r[2] else 0.0) for r in held
+    ]
     figures("cross-validated by repository", crossed)
     for label, select in (
         (

@@ -9,8 +9,25 @@ from hypothesis import strategies as st
 
 from dlcoder.diagnosis.diagnose import diagnose
 
-MESSAGES = ["RuntimeError: ", "CUDA out of memory. Tried to allocate ", "loss: nan", '  File "a.py", line 1, in f', "\x1b[31m"]
-MESSAGES += ["[rank7]: ", "Traceback (most recent call last):", "SeqNum=1, OpType=", "\r", "\n", "\0", "{", "1e999", "((((", "显存不足"]
+MESSAGES = [
+    "RuntimeError: ",
+    "CUDA out of memory. Tried to allocate ",
+    "loss: nan",
+    '  File "a.py", line 1, in f',
+    "\x1b[31m",
+]
+MESSAGES += [
+    "[rank7]: ",
+    "Traceback (most recent call last):",
+    "SeqNum=1, OpType=",
+    "\r",
+    "\n",
+    "\0",
+    "{",
+    "1e999",
+    "((((",
+    "显存不足",
+]
 PIECES = st.one_of(st.sampled_from(MESSAGES), st.text(max_size=40))
 
 
@@ -24,8 +41,11 @@ def test_any_text_gets_an_answer(pieces, context):
 
 HOSTILE = {
     "one line of megabytes": "loss: 1.0 RuntimeError: CUDA out of memory " * 60_000,
-    "ranks without number": "\n".join(f"[rank{i}]: RuntimeError: NCCL error SeqNum={i}, OpType=X" for i in range(40_000)),
-    "a deep traceback": '  File "a.py", line 1, in f\n    f()\n' * 40_000 + "RecursionError: maximum recursion depth exceeded",
+    "ranks without number": "\n".join(
+        f"[rank{i}]: RuntimeError: NCCL error SeqNum={i}, OpType=X" for i in range(40_000)
+    ),
+    "a deep traceback": '  File "a.py", line 1, in f\n    f()\n' * 40_000
+    + "RecursionError: maximum recursion depth exceeded",
     "carriage returns": "x\r" * 300_000,
     "brackets": "(" * 400_000,
     "digits": "1" * 400_000 + "\n" + "1." * 200_000,

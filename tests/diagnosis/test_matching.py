@@ -14,7 +14,7 @@ SIGNATURES = load_signatures()
 TEXT = [
     "RuntimeError: CUDA out of memory. Tried to allocate 2 GiB",
     "slurmstepd: error: *** JOB 8 ON n1 CANCELLED AT 2024-01-01T00:00:00 DUE TO TIME LIMIT ***",
-    "训练正常，验证时显存不足",
+    "训练正常 验证时显存不足",
     "loss: nan",
     "x" * 9000 + " undefined symbol: _ZN3c104cuda9SetDeviceEi",
 ]
@@ -27,7 +27,9 @@ def test_what_is_read_at_run_time_is_what_the_files_say():
 
 
 def test_every_weight_is_for_a_known_cause_and_every_cause_has_a_prior():
-    weighed = {cause for p in SIGNATURES.patterns for cause in p.weights} | {c for r in SIGNATURES.rules for c in r.weights}
+    weighed = {cause for p in SIGNATURES.patterns for cause in p.weights} | {
+        c for r in SIGNATURES.rules for c in r.weights
+    }
     assert weighed == set(SIGNATURES.priors) == set(load_causes())
 
 
@@ -46,7 +48,6 @@ def test_no_pattern_can_backtrack_since_automata_take_them_all(engine):
             if engine == "re2":
                 library.compile(part.regex)
             else:
-                library.Database(mode=library.HS_MODE_BLOCK).info  # the wheel is there
                 assert not re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]", part.regex)
 
 

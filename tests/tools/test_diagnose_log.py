@@ -20,7 +20,16 @@ def test_the_answer_has_the_fields_that_clients_depend_on():
     fields = set(call(log=LOG).model_dump())
     assert fields == {"status", "summary", "hypotheses", "first_failure", "progress", "missing", "next_step"}
     first = call(log=LOG).hypotheses[0]
-    assert set(first.model_dump()) == {"cause", "title", "probability", "evidence", "explanation", "verify", "fix", "sources"}
+    assert set(first.model_dump()) == {
+        "cause",
+        "title",
+        "probability",
+        "evidence",
+        "explanation",
+        "verify",
+        "fix",
+        "sources",
+    }
     assert first.cause == "autograd-no-grad" and first.fix and first.verify and first.sources
 
 

@@ -1,4 +1,4 @@
-"""Collectives by (sequence number, operation, size) over ranks: who is absent, who is behind, who runs something else."""
+"""Collectives by (sequence number, operation, size) over ranks: who is absent, behind, or runs something else."""
 
 import re
 from collections import defaultdict
@@ -9,13 +9,15 @@ from dlcoder.diagnosis.facts import Fact
 from dlcoder.diagnosis.lines import Line
 
 _WORK = re.compile(
-    r"SeqNum=(\d{1,12}), OpType=(\w{1,40})(?:, NumelIn=(\d{1,15}))?(?:, NumelOut=(\d{1,15}))?(?:, Timeout\(ms\)=(\d{1,12}))?"
+    r"SeqNum=(\d{1,12}), OpType=(\w{1,40})(?:, NumelIn=(\d{1,15}))?(?:, NumelOut=(\d{1,15}))?(?:, "
+    r"Timeout\(ms\)=(\d{1,12}))?"
 )
 _STATUS = re.compile(r"last enqueued(?: NCCL)? work: (-?\d{1,12}), last completed(?: NCCL)? work: (-?\d{1,12})")
 _RANK = re.compile(r"\[(?:PG \S{1,40} (?:PG GUID \S{1,40} )?)?Rank (\d{1,7})\]")
 _CLOCK = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)")
 _FINGER = re.compile(
-    r"Rank (\d{1,7}) is running collective: CollectiveFingerPrint\((?:SequenceNumber=(\d{1,12}),? ?)?OpType=(\w{1,40})(?:, TensorShape=\[([\d, ]*)\])?"
+    r"Rank (\d{1,7}) is running collective: CollectiveFingerPrint\((?:SequenceNumber=(\d{1,12}),? "
+    r"?)?OpType=(\w{1,40})(?:, TensorShape=\[([\d, ]*)\])?"
 )
 
 
@@ -33,7 +35,7 @@ class Work:
 
 def read_work(lines: Sequence[Line], limit: int = 20_000) -> list[Work]:
     """The watchdog's records of the collective that timed out, one a line."""
-    records = []
+    records: list[Work] = []
     for line in lines:
         found = _WORK.search(line.text[:2000])
         if not found or len(records) >= limit:
@@ -65,7 +67,7 @@ def _tuple_facts(records: Sequence[Work]) -> list[Fact]:
                     note=f"at sequence number {sequence} the sizes differ: {', '.join(sorted(sizes))}",
                 )
             )
-    last = {}
+    last: dict[int, int] = {}
     for record in records:
         last[record.rank] = max(record.sequence, last.get(record.rank, 0))
     if len(set(last.values())) > 1 and len(last) <= 100_000:
@@ -128,7 +130,8 @@ def _finger_facts(lines: Sequence[Line]) -> list[Fact]:
                 note = f"rank {rank_a} runs {op_a}, rank {rank_b} runs {op_b}"
                 return [Fact("finger.op", line, {"ddp-collective-mismatch": 1.5}, note=note)]
             if shape_a != shape_b:
-                note = f"rank {rank_a} has shape [{shape_a}], rank {rank_b} [{shape_b}], both in {op_a} number {seq_a or seq_b}"
+                where = f"both in {op_a} number {seq_a or seq_b}"
+                note = f"rank {rank_a} has shape [{shape_a}], rank {rank_b} [{shape_b}], {where}"
                 return [Fact("finger.shape", line, {"ddp-divergent-branch": 0.8}, note=note)]
     return []
 

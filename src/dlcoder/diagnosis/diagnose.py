@@ -13,7 +13,7 @@ from dlcoder.diagnosis.ranks import Reading, absent_ranks, is_effect, own_streng
 from dlcoder.diagnosis.reading import Document, read
 from dlcoder.diagnosis.sources import Source, collect
 from dlcoder.diagnosis.trends import trend_facts
-from dlcoder.diagnosis.verdict import Diagnosis, Evidence, FirstFailure, Hypothesis, Step
+from dlcoder.diagnosis.verdict import Diagnosis, Evidence, FirstFailure, Hypothesis, Status, Step
 from dlcoder.errors import UserError
 from dlcoder.knowledge.causes import load_causes
 from dlcoder.knowledge.signatures import Scope, load_signatures
@@ -21,7 +21,8 @@ from dlcoder.progress import Progress, silent
 
 QUOTE = 220
 _CRASHES = re.compile(
-    r"^(exc\.|oom\.cuda|native\.|host\.|assert\.|illegal\.|worker\.|arch\.kernel-image|shm\.|driver\.|unavailable\.|nccl\.|port\.|launch\.|build\.error|ordinal\.)"
+    r"^(exc\.|oom\.cuda|native\.|host\.|assert\.|illegal\.|worker\.|arch\.kernel-image|shm\.|driver\."
+    r"|unavailable\.|nccl\.|port\.|launch\.|build\.error|ordinal\.)"
 )
 _NO_CRASH = {
     "exc.KeyboardInterrupt",
@@ -128,7 +129,7 @@ def _hypothesis(scored: Scored, facts: Facts) -> Hypothesis:
     )
 
 
-def _status(scored: Sequence[Scored], facts: Facts) -> str:
+def _status(scored: Sequence[Scored], facts: Facts) -> Status:
     """`failed`, `degraded`, `healthy` or `unknown`."""
     crash = "any.crash" in facts
     progress = "progress.losses" in facts or "progress.metrics" in facts or "done.finished" in facts
@@ -212,8 +213,9 @@ def _summary(status: str, hypotheses: Sequence[Hypothesis], reasons: Sequence[st
     because = f": {'; '.join(reasons[:2])}" if reasons else ""
     if best.probability >= _CONFIDENT:
         return f"{best.title} ({best.cause}){because}."
-    others = " or ".join(h.cause for h in hypotheses[1:3])
-    return f"Most likely {best.title[:1].lower()}{best.title[1:]} ({best.cause}){because}; the text does not exclude {others or 'others'}."
+    others = " or ".join(h.cause for h in hypotheses[1:3]) or "others"
+    title = best.title[:1].lower() + best.title[1:]
+    return f"Most likely {title} ({best.cause}){because}; the text does not exclude {others}."
 
 
 def _next_step(status: str, hypotheses: Sequence[Hypothesis], missing: Sequence[str]) -> str:
@@ -293,7 +295,7 @@ def _gather(
     return facts, readings, chosen
 
 
-def judge(log: str, context: str | None = None) -> tuple[str, list[Scored]]:
+def judge(log: str, context: str | None = None) -> tuple[Status, list[Scored]]:
     """The status and the scored causes of a pasted log, without the rest of the answer."""
     facts, _, _ = _gather(log, (), {"context": context} if context else {}, silent)
     signatures = load_signatures()

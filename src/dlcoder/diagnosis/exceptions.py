@@ -1,7 +1,7 @@
 """What exceptions say by where they were raised: the user's call, a library's interface, a configuration, a worker."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dlcoder.diagnosis.facts import Fact
 from dlcoder.diagnosis.tracebacks import Frame, Raised
@@ -269,7 +269,8 @@ _LIBRARY_CALLEES = frozenset(
 )
 _MISSING = re.compile(r"No module named ['\"]?([\w./\-]+)")
 _CANNOT = re.compile(
-    r"cannot import name ['\"]?(\w+)['\"]?(?: from (?:partially initialized module )?['\"]([\w.]+)['\"])?(?: \(([^)]*)\))?"
+    r"cannot import name ['\"]?(\w+)['\"]?(?: from (?:partially initialized module )?['\"]([\w.]+)['\"])?(?: "
+    r"\(([^)]*)\))?"
 )
 _MODULE_ATTRIBUTE = re.compile(
     r"module ['\"]?([\w.]+)['\"]? has no attribute ['\"]{0,2}(\w+)|partially initialized module ['\"]([\w.]+)"
@@ -282,7 +283,8 @@ _NATIVE_NAME = re.compile(
     r"(?:^|[._])(?:_C\w*|_ext|ext|cuda|C|ops|lib|extension)(?:$|[._])|_cuda$|_ext$|_C$|_cpp$|cuda_|_kernel", re.I
 )
 _CONFIG_CODE = re.compile(
-    r"\*\*\s?\(?(?:self\.)?\w*(?:cfg|config|conf|args|kwargs|params|opt|hparams|hp|settings|yaml|spec)|from_yaml|build_from_cfg|instantiate_from_config"
+    r"\*\*\s?\(?(?:self\.)?\w*(?:cfg|config|conf|args|kwargs|params|opt|hparams|hp|settings|yaml|spec)|from_yaml"
+    r"|build_from_cfg|instantiate_from_config"
     r"|instantiate\(|obj_cls\(|registry|from_dict|fromfile",
     re.I,
 )
@@ -311,24 +313,53 @@ _CONFIG_OBJECTS = frozenset(
 )
 _LIBRARY_OBJECT = re.compile(
     r"^\w+Trainer$|^Variable$|Tokenizer|Config$|For(?:CausalLM|ConditionalGeneration|SequenceClassification)|Processor$"
-    r"|^(?:Upsample|GELU|Conv[123]d|BatchNorm[123]d|LayerNorm|Sequential|Linear|Adam\w*|SGD|\w+LR|DataFrame|Series|Index"
-    r"|FreeTypeFont|Axes\w*|Figure|Session|Image|Accelerator|Dataset|DatasetDict|Field|Example|Transpose|ModelOutput|Graph)$"
+    r"|^(?:Upsample|GELU|Conv[123]d|BatchNorm[123]d|LayerNorm|Sequential|Linear|Adam\w*|SGD|\w+LR|DataFrame"
+    r"|Series|Index"
+    r"|FreeTypeFont|Axes\w*|Figure|Session|Image|Accelerator|Dataset|DatasetDict|Field|Example|Transpose"
+    r"|ModelOutput|Graph)$"
 )
 _METHODS = frozenset(
-    ["train", "eval", "cuda", "cpu", "to", "parameters", "named_parameters", "forward", "step", "backward", "zero_grad", "state_dict", "load_state_dict", "shape", "size", "dtype", "device", "item", "numpy", "detach", "requires_grad", "modules", "children"]
+    [
+        "train",
+        "eval",
+        "cuda",
+        "cpu",
+        "to",
+        "parameters",
+        "named_parameters",
+        "forward",
+        "step",
+        "backward",
+        "zero_grad",
+        "state_dict",
+        "load_state_dict",
+        "shape",
+        "size",
+        "dtype",
+        "device",
+        "item",
+        "numpy",
+        "detach",
+        "requires_grad",
+        "modules",
+        "children",
+    ]
 )
 _LABEL_CODE = re.compile(
-    r"split(?:t?ed)?\b|\blines?\[|\brow\[|Image\.open\(|label|annot|ann\b|ann\[|bbox|boxes|target|gt_|categor|class(?:es)?\b|cls\b|coco|voc|xml|polygon|segmentation|caption|transcript|\.split\(|mask",
+    r"split(?:t?ed)?\b|\blines?\[|\brow\[|Image\.open\(|label|annot|ann\b|ann\[|bbox|boxes|target|gt_|categor"
+    r"|class(?:es)?\b|cls\b|coco|voc|xml|polygon|segmentation|caption|transcript|\.split\(|mask",
     re.I,
 )
 _DATA_FRAME = re.compile(
-    r"dataset|data_?load|dataload|collate|__getitem__|sampler|transform|preprocess|pipeline|augment|reader|parse|annotation|corpus",
+    r"dataset|data_?load|dataload|collate|__getitem__|sampler|transform|preprocess|pipeline|augment|reader|parse"
+    r"|annotation|corpus",
     re.I,
 )
 _LOSS_FRAME = re.compile(r"loss|criterion|cross_entropy|nll|bce|metric|accura|target", re.I)
 _OPTIM_FRAME = re.compile(r"[/\\]optim[/\\]|optimizer|adamw?\.py|sgd\.py", re.I)
 _LOAD_FRAME = re.compile(
-    r"load_state_dict|torch\.load|load_checkpoint|resume|load_weights|from_pretrained|load_model|serialization|pretrain",
+    r"load_state_dict|torch\.load|load_checkpoint|resume|load_weights|from_pretrained|load_model|serialization"
+    r"|pretrain",
     re.I,
 )
 
@@ -450,7 +481,8 @@ def _call_facts(raised: Raised) -> list[Fact]:
             ]
         return [Fact("call.own-keyword", raised.line)]
     if re.search(
-        r"missing \d+ required (?:positional|keyword-only) argument|takes (?:from )?\d+ (?:to \d+ )?positional arguments? but",
+        r"missing \d+ required (?:positional|keyword-only) argument|takes (?:from )?\d+ (?:to \d+ )?positional "
+        r"arguments? but",
         text,
     ):
         library = _library_of(deepest)
@@ -458,125 +490,128 @@ def _call_facts(raised: Raised) -> list[Fact]:
             return [Fact("call.library-arguments", raised.line)]
         return [Fact("call.arguments", raised.line)]
     if re.search(
-        r"not (?:callable|subscriptable|iterable)|unsupported operand|must be (?:str|real number|int|Tensor)|expected str|argument of type|indices must be"
-        r"|can only concatenate|cannot unpack|object cannot be interpreted|invalid combination of arguments|received an invalid",
+        r"not (?:callable|subscriptable|iterable)|unsupported operand|must be (?:str|real number|int|Tensor)"
+        r"|expected str|argument of type|indices must be"
+        r"|can only concatenate|cannot unpack|object cannot be interpreted|invalid combination of arguments"
+        r"|received an invalid",
         text,
     ):
         return [Fact("call.type", raised.line)]
     return []
 
 
-def _lookup_facts(raised: Raised) -> list[Fact]:
+_CONFIG_KEY = re.compile(r"\b(?:cfg|conf|config|hparams|hyp|opts?|args|params|settings)\b[^=\n]{0,60}\[")
+_LENGTHS = re.compile(
+    r"/ ?\(?(?:float\()?len\(|len\(\w*(?:loader|dataset|data)|num_batches|n_batches|num_samples"
+    r"|total_steps|steps_per_epoch|\.dataset"
+)
+
+
+def _key_fact(raised: Raised) -> Fact:
+    """What was being read when a key was missing."""
     stack = _stack(raised)
-    facts: list[Fact] = []
-    text = raised.message
-    in_data = bool(_DATA_FRAME.search(stack))
-    if raised.name == "KeyError":
-        code = (raised.deepest.code if raised.deepest else raised.before).split("#")[0]
-        if re.search(r"\b(?:cfg|conf|config|hparams|hyp|opts?|args|params|settings)\b[^=\n]{0,60}\[", code):
-            facts.append(Fact("key.in-config", raised.line, note="raised while the configuration is read"))
-        elif _LOAD_FRAME.search(stack):
-            facts.append(Fact("key.in-load", raised.line, note="raised while a checkpoint is read"))
-        elif _OPTIM_FRAME.search(stack):
-            facts.append(Fact("key.in-optimizer", raised.line))
-        elif (raised.deepest and _CONFIG_FRAME.search(raised.deepest.file + " " + raised.deepest.code)) or re.search(
-            r"cfg|config|conf\[|hyp\[|opt\[|args\[|params\[", stack
-        ):
-            facts.append(Fact("key.in-config", raised.line, note="raised while the configuration is read"))
-        elif in_data or _LABEL_CODE.search(stack):
-            facts.append(Fact("key.in-data", raised.line, note="raised while samples are read"))
-        else:
-            facts.append(Fact("key.other", raised.line))
-    elif raised.name == "IndexError":
-        if "out of range in self" in text or re.search(r"Target -?\d+ is out of bounds", text):
-            return []
-        if in_data or _LABEL_CODE.search(stack):
-            facts.append(Fact("index.in-data", raised.line, note="raised while samples are read"))
-        elif re.search(r"glob|listdir|sorted\(|os\.walk|\[-1\]", stack):
-            facts.append(Fact("index.in-listing", raised.line, note="a listing of files came back empty"))
-        else:
-            facts.append(Fact("index.other", raised.line))
-    return facts
+    deepest = raised.deepest
+    code = deepest.code if deepest else raised.before
+    if _CONFIG_KEY.search(code):
+        return Fact("key.in-config", raised.line, note="raised while the configuration is read")
+    if _LOAD_FRAME.search(stack):
+        return Fact("key.in-load", raised.line, note="raised while a checkpoint is read")
+    if _OPTIM_FRAME.search(stack):
+        return Fact("key.in-optimizer", raised.line)
+    in_config = deepest and _CONFIG_FRAME.search(deepest.file + " " + deepest.code)
+    if in_config or re.search(r"cfg|config|conf\[|hyp\[|opt\[|args\[|params\[", stack):
+        return Fact("key.in-config", raised.line, note="raised while the configuration is read")
+    if _DATA_FRAME.search(stack) or _LABEL_CODE.search(stack):
+        return Fact("key.in-data", raised.line, note="raised while samples are read")
+    return Fact("key.other", raised.line)
+
+
+def _index_facts(raised: Raised) -> list[Fact]:
+    """What was being read when an index was missing."""
+    stack = _stack(raised)
+    if "out of range in self" in raised.message or re.search(r"Target -?\d+ is out of bounds", raised.message):
+        return []
+    if _DATA_FRAME.search(stack) or _LABEL_CODE.search(stack):
+        return [Fact("index.in-data", raised.line, note="raised while samples are read")]
+    if re.search(r"glob|listdir|sorted\(|os\.walk|\[-1\]", stack):
+        return [Fact("index.in-listing", raised.line, note="a listing of files came back empty")]
+    return [Fact("index.other", raised.line)]
+
+
+def _zero_fact(raised: Raised) -> Fact:
+    """What the divisor was."""
+    stack = _stack(raised) + " " + raised.line.raw
+    if _LENGTHS.search(stack):
+        return Fact("zero.by-length", raised.line, note="the divisor is the length of a loader or data set")
+    if _LOSS_FRAME.search(stack):
+        return Fact("zero.in-loss", raised.line, note="the divisor is a count in the loss or metric")
+    return Fact("zero.other", raised.line)
+
+
+def _assertion_facts(raised: Raised) -> list[Fact]:
+    """What was checked."""
+    stack = _stack(raised) + " " + raised.line.raw
+    checked = (raised.deepest.code if raised.deepest else raised.before) + " " + raised.message
+    if re.search(r"isfile|isdir|exists|os\.path|Path\(", checked):
+        return [Fact("assert.path", raised.line, note="a path was checked")]
+    if re.search(r"\bempty\b|len\([^)]*\) ?(?:>|!=|>=) ?[01]|no (?:samples|data|images)|> 0\b", checked):
+        return [Fact("assert.empty", raised.line, note="a length was checked")]
+    if _DATA_FRAME.search(stack) or _LABEL_CODE.search(stack + raised.message):
+        return [Fact("assert.in-data", raised.line)]
+    return [Fact("assert.config", raised.line)] if _CONFIG_FRAME.search(stack) else []
 
 
 def _value_facts(raised: Raised) -> list[Fact]:
+    """What a value could not be turned into."""
     stack = _stack(raised) + " " + raised.line.raw
-    text = raised.message
-    in_data = bool(_DATA_FRAME.search(stack))
-    facts: list[Fact] = []
-    if re.search(r"(?:too many|not enough) values to unpack", text):
-        facts.append(
-            Fact("value.unpack-data" if in_data and _LABEL_CODE.search(stack) else "value.unpack", raised.line)
-        )
-    if re.search(r"could not convert string to float|invalid literal for int", text):
-        facts.append(Fact("value.parse-data" if in_data or _LABEL_CODE.search(stack) else "value.parse", raised.line))
-    if raised.name == "ZeroDivisionError":
-        if re.search(
-            r"/ ?\(?(?:float\()?len\(|len\(\w*(?:loader|dataset|data)|num_batches|n_batches|num_samples|total_steps|steps_per_epoch|\.dataset",
-            stack,
-        ):
-            facts.append(Fact("zero.by-length", raised.line, note="the divisor is the length of a loader or data set"))
-        elif _LOSS_FRAME.search(stack):
-            facts.append(Fact("zero.in-loss", raised.line, note="the divisor is a count in the loss or metric"))
-        else:
-            facts.append(Fact("zero.other", raised.line))
-    if raised.name == "AssertionError":
-        checked = (raised.deepest.code if raised.deepest else raised.before) + " " + text
-        if re.search(r"isfile|isdir|exists|os\.path|Path\(", checked):
-            facts.append(Fact("assert.path", raised.line, note="a path was checked"))
-        elif re.search(r"\bempty\b|len\([^)]*\) ?(?:>|!=|>=) ?[01]|no (?:samples|data|images)|> 0\b", checked):
-            facts.append(Fact("assert.empty", raised.line, note="a length was checked"))
-        elif in_data or _LABEL_CODE.search(stack + text):
-            facts.append(Fact("assert.in-data", raised.line))
-        elif _CONFIG_FRAME.search(stack):
-            facts.append(Fact("assert.config", raised.line))
+    data, label = bool(_DATA_FRAME.search(stack)), bool(_LABEL_CODE.search(stack))
+    if re.search(r"(?:too many|not enough) values to unpack", raised.message):
+        return [Fact("value.unpack-data" if data and label else "value.unpack", raised.line)]
+    if re.search(r"could not convert string to float|invalid literal for int", raised.message):
+        return [Fact("value.parse-data" if data or label else "value.parse", raised.line)]
+    return []
+
+
+_WRAPPERS = {"ChildFailedError", "ProcessRaisedException", "ProcessExitedException", "CalledProcessError", "SystemExit"}
+_WRAPPERS |= {"SignalException", "RayTaskError", "ActorDiedError", "WorkerCrashedError"}
+_PLACES = (("in.data", _DATA_FRAME), ("in.loss", _LOSS_FRAME), ("in.optimizer", _OPTIM_FRAME), ("in.load", _LOAD_FRAME))
+
+
+def _place_facts(raised: Raised) -> list[Fact]:
+    """Which part of training the frames belong to."""
+    facts = [Fact("frames.own", raised.own.line)] if raised.own else []
+    if raised.frames:
+        stack = _stack(raised)
+        facts += [Fact(name, raised.frames[-1].line) for name, pattern in _PLACES if pattern.search(stack)]
     return facts
 
 
-_WRAPPERS = frozenset(
-    [
-        "ChildFailedError",
-        "ProcessRaisedException",
-        "ProcessExitedException",
-        "CalledProcessError",
-        "SignalException",
-        "RayTaskError",
-        "ActorDiedError",
-        "WorkerCrashedError",
-        "SystemExit",
-    ]
+def _code_facts(raised: Raised) -> list[Fact]:
+    return [Fact("exc.code", raised.line, note="the code itself is wrong")]
+
+
+_READERS: dict[str, Callable[[Raised], list[Fact]]] = {
+    "ModuleNotFoundError": _import_facts,
+    "ImportError": _import_facts,
+    "AttributeError": _attribute_facts,
+    "TypeError": _call_facts,
+    "KeyError": lambda raised: [_key_fact(raised)],
+    "IndexError": _index_facts,
+    "ZeroDivisionError": lambda raised: [_zero_fact(raised)],
+    "AssertionError": _assertion_facts,
+}
+_READERS |= dict.fromkeys(
+    ("NameError", "UnboundLocalError", "SyntaxError", "IndentationError", "TabError"), _code_facts
 )
 
 
 def exception_facts(exceptions: Sequence[Raised]) -> list[Fact]:
-    """What each exception says by its place; wrappers of another process's failure are marked as such."""
+    """What each exception says by its place; of wrappers of another process's failure, their names alone."""
     facts: list[Fact] = []
     for raised in exceptions:
-        name = raised.name
-        facts.append(Fact(f"exc.{name}", raised.line))
-        if name in _WRAPPERS:
-            continue
-        stack = _stack(raised)
-        if raised.own:
-            facts.append(Fact("frames.own", raised.own.line))
-        if raised.frames:
-            for fact_id, pattern in (
-                ("in.data", _DATA_FRAME),
-                ("in.loss", _LOSS_FRAME),
-                ("in.optimizer", _OPTIM_FRAME),
-                ("in.load", _LOAD_FRAME),
-            ):
-                if pattern.search(stack):
-                    facts.append(Fact(fact_id, raised.frames[-1].line))
-        if name in ("ModuleNotFoundError", "ImportError"):
-            facts += _import_facts(raised)
-        elif name == "AttributeError":
-            facts += _attribute_facts(raised)
-        elif name == "TypeError":
-            facts += _call_facts(raised)
-        elif name in ("KeyError", "IndexError"):
-            facts += _lookup_facts(raised)
-        elif name in ("NameError", "UnboundLocalError", "SyntaxError", "IndentationError", "TabError"):
-            facts.append(Fact("exc.code", raised.line, note="the code itself is wrong"))
-        facts += _value_facts(raised)
+        facts.append(Fact(f"exc.{raised.name}", raised.line))
+        if raised.name not in _WRAPPERS:
+            facts += _place_facts(raised) + _value_facts(raised)
+            reader = _READERS.get(raised.name)
+            facts += reader(raised) if reader else []
     return facts

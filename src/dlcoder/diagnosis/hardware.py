@@ -11,7 +11,8 @@ from dlcoder.diagnosis.lines import Line
 _GPUS = (
     (
         re.compile(
-            r"\bRTX ?50[5-9]0|RTX ?PRO ?(?:[456]000|[24]500)\b.{0,12}Blackwell|\bB[123]00\b|\bGB[123]00\b|5060|5070|5080|5090",
+            r"\bRTX ?50[5-9]0|RTX ?PRO ?(?:[456]000|[24]500)\b.{0,12}Blackwell|\bB[123]00\b|\bGB[123]00\b|5060"
+            r"|5070|5080|5090",
             re.I,
         ),
         12.0,
@@ -37,7 +38,8 @@ _GPUS = (
 _OLD = (
     (
         re.compile(
-            r"GeForce ?(?:GTX )?(?:GT ?)?[4567]\d0M?\b|\bK[24568]0[mMcC]?\b|\bK2200\b|GTX ?(?:TITAN|7[5678]0)\b|\bGT ?7[1-4]0\b|NVS \d+",
+            r"GeForce ?(?:GTX )?(?:GT ?)?[4567]\d0M?\b|\bK[24568]0[mMcC]?\b|\bK2200\b|GTX ?(?:TITAN|7[5678]0)\b"
+            r"|\bGT ?7[1-4]0\b|NVS \d+",
             re.I,
         ),
         3.5,
@@ -53,14 +55,76 @@ _CUDA = (
     ),
 )
 _OLD_TORCH = re.compile(
-    r"(?:py)?torch(?:[ _-]?version|版本)?\s{0,3}[:=]{0,2}\s{0,3}v?(0\.[1-4](?:\.\d)?|1\.[0-9](?!\d)(?:\.\d)?)(?![\w.]*\+cu1[12])",
+    r"(?:py)?torch(?:[ _-]?version|版本)?\s{0,3}[:=]{0,2}\s{0,3}v?(0\.[1-4](?:\.\d)?"
+    r"|1\.[0-9](?!\d)(?:\.\d)?)(?![\w.]*\+cu1[12])",
     re.I,
 )
 # One of these stands in every text that names a GPU; looking for them first costs next to nothing.
 _WORDS = tuple(
-    "rtx gtx geforce tesla quadro titan h100 h200 h800 h20 gh200 a100 a800 v100 b100 b200 b300 gb200 gb300 t4 l40 l4 a10 "
-    "a16 a30 a40 a2000 a3000 a4000 a5000 a6000 2070 2080 3060 3070 3080 3090 4060 4070 4080 4090 5060 5070 5080 5090 k40 "
-    "k80 k20 k2200 m40 m60 m1000 m2000 m4000 m5000 m6000 940 950 960 970 980 nvs".split()
+    [
+        "rtx",
+        "gtx",
+        "geforce",
+        "tesla",
+        "quadro",
+        "titan",
+        "h100",
+        "h200",
+        "h800",
+        "h20",
+        "gh200",
+        "a100",
+        "a800",
+        "v100",
+        "b100",
+        "b200",
+        "b300",
+        "gb200",
+        "gb300",
+        "t4",
+        "l40",
+        "l4",
+        "a10",
+        "a16",
+        "a30",
+        "a40",
+        "a2000",
+        "a3000",
+        "a4000",
+        "a5000",
+        "a6000",
+        "2070",
+        "2080",
+        "3060",
+        "3070",
+        "3080",
+        "3090",
+        "4060",
+        "4070",
+        "4080",
+        "4090",
+        "5060",
+        "5070",
+        "5080",
+        "5090",
+        "k40",
+        "k80",
+        "k20",
+        "k2200",
+        "m40",
+        "m60",
+        "m1000",
+        "m2000",
+        "m4000",
+        "m5000",
+        "m6000",
+        "940",
+        "950",
+        "960",
+        "970",
+        "980",
+        "nvs",
+    ]
 )
 
 
@@ -85,38 +149,38 @@ class _Text:
         return (self.lines[bisect_right(self.starts, found.start()) - 1], found) if found else None
 
 
+def _old_gpu(text: _Text) -> list[Fact]:
+    for pattern, capability in _OLD:
+        hit = text.first(pattern)
+        if hit:
+            return [Fact("gpu.old", hit[0], note=f"{hit[1][0]} has compute capability {capability}")]
+    return []
+
+
+def _too_new(text: _Text, name: str, capability: float, needs: float) -> str:
+    """Why the build cannot serve the GPU; an empty string where it can, or where nothing is known of it."""
+    hits = [hit for pattern in _CUDA if (hit := text.first(pattern))]
+    versions = [float(f"{found[1]}.{found[2]}") for _, found in hits]
+    build = min((v for v in versions if 7.0 <= v <= 14.0), default=None)
+    if build is not None:
+        known = f"{name} (compute capability {capability}) needs CUDA {needs} or later, this is {build}"
+        return known if build < needs else ""
+    old = text.first(_OLD_TORCH) if capability >= 8.0 else None
+    if old and (old[1][1].startswith("0.") or float(old[1][1][:3]) < (1.7 if capability < 8.9 else 2.0)):
+        return f"{name} is newer than the CUDA of torch {old[1][1]}"
+    return ""
+
+
 def hardware_facts(lines: Sequence[Line]) -> list[Fact]:
-    """Facts `gpu.too-new` and `gpu.too-old`, with the line that names the GPU."""
+    """Facts `gpu.named`, `gpu.too-new` and `gpu.old`, with the line that names the GPU."""
     text = _Text(lines)
     lowered = text.text.lower()
     if not any(word in lowered for word in _WORDS):
         return []
-    found_gpu: tuple[Line, str, float, float] | None = None
     for pattern, capability, needs in _GPUS:
         hit = text.first(pattern)
         if hit:
-            found_gpu = (hit[0], hit[1][0], capability, needs)
-            break
-    facts: list[Fact] = []
-    if found_gpu is None:
-        for pattern, capability in _OLD:
-            hit = text.first(pattern)
-            if hit:
-                facts.append(Fact("gpu.old", hit[0], note=f"{hit[1][0]} has compute capability {capability}"))
-        return facts
-    line, name, capability, needs = found_gpu
-    versions = []
-    for pattern in _CUDA:
-        hit = text.first(pattern)
-        if hit:
-            versions.append(float(f"{hit[1][1]}.{hit[1][2]}"))
-    build = min((v for v in versions if 7.0 <= v <= 14.0), default=None)
-    if build is not None and build < needs:
-        note = f"{name} (compute capability {capability}) needs CUDA {needs} or later, this is {build}"
-        facts.append(Fact("gpu.too-new", line, note=note))
-    elif build is None and capability >= 8.0:
-        old = text.first(_OLD_TORCH)
-        if old and (old[1][1].startswith("0.") or float(old[1][1][:3]) < (1.7 if capability < 8.9 else 2.0)):
-            facts.append(Fact("gpu.too-new", line, note=f"{name} is newer than the CUDA of torch {old[1][1]}"))
-    facts.append(Fact("gpu.named", line))
-    return facts
+            why = _too_new(text, hit[1][0], capability, needs)
+            named = [Fact("gpu.named", hit[0])]
+            return [Fact("gpu.too-new", hit[0], note=why), *named] if why else named
+    return _old_gpu(text)

@@ -1,6 +1,7 @@
 """All patterns over a text: one pass finds their literals, then each alternative is tried where one of its own stands.
 
-The pass is Hyperscan's where its wheel is installed, else RE2's set, else the standard library's substring search; all three
+The pass is Hyperscan's where its wheel is installed, else RE2's set, else the standard library's substring search;
+all three
 find the same. Since an alternative only ever sees single lines of bounded length, no input can make matching slow.
 """
 
@@ -71,7 +72,7 @@ class _Re2:
     """RE2's set says which literals a line holds."""
 
     def __init__(self, literals: Sequence[bytes]) -> None:
-        import re2
+        import re2  # type: ignore[import-untyped]
 
         self._set = re2.Set.SearchSet()
         for literal in literals:

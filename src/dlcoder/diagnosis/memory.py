@@ -85,50 +85,57 @@ def read_oom(line: Line, text: str) -> Oom:
     )
 
 
-def _judge(oom: Oom) -> list[Fact]:
-    facts: list[Fact] = []
+_GIB = 2.0**30
 
-    def say(name: str, note: str) -> None:
-        facts.append(Fact(name, oom.line, role="clue", note=note))
 
+def _request_facts(oom: Oom) -> list[Fact]:
+    """Whether the request was sane."""
     total, request, free = oom.total, oom.request, oom.free
+    if not request:
+        return []
+    facts = []
+    gib = request / _GIB
+    if gib > 900 or (total and request > 4 * total and gib > 8):
+        facts.append(Fact("oom.request-absurd", oom.line, note=f"it asked for {gib:.0f} GiB"))
+    elif total and request > 1.05 * total and gib > 8:
+        note = f"it asked for {gib:.0f} GiB on a card of {total / _GIB:.0f} GiB"
+        facts.append(Fact("oom.request-large", oom.line, note=note))
+    if free is not None and free > 1.5 * request and free > 0.5 * _GIB:
+        note = f"{free / _GIB:.1f} GiB were free for a request of {gib:.2f} GiB"
+        facts.append(Fact("oom.free-plenty", oom.line, note=note))
+    if request <= 32 * 2.0**20:
+        note = f"the request that failed was only {request / 2.0**20:.0f} MiB"
+        facts.append(Fact("oom.request-tiny", oom.line, note=note))
+    return facts
+
+
+def _holder_facts(oom: Oom, total: float) -> list[Fact]:
+    """Who holds the memory of a card of `total` bytes."""
+    facts = []
     mine = max(oom.reserved or 0.0, oom.allocated or 0.0)
     if oom.reserved is not None and oom.allocated is not None and oom.reserved < oom.allocated:
         mine = oom.reserved + oom.allocated  # up to torch 1.3 "cached" counted only what was idle
-    gib = 2.0**30
-    if total and request and request > 1.05 * total and request > 8 * gib:
-        say(
-            "oom.request-absurd" if request > 4 * total else "oom.request-large",
-            f"it asked for {request / gib:.0f} GiB on a card of {total / gib:.0f} GiB",
-        )
-    if request and request > 900 * gib:
-        say("oom.request-absurd", f"it asked for {request / gib:.0f} GiB")
-    if request and free is not None and free > 1.5 * request and free > 0.5 * gib:
-        say("oom.free-plenty", f"{free / gib:.1f} GiB were free for a request of {request / gib:.2f} GiB")
-    if total and free is not None and mine:
-        elsewhere = total - free - mine
-        if elsewhere > max(0.3 * total, 1.5 * gib):
-            say(
-                "oom.held-elsewhere",
-                f"{elsewhere / gib:.1f} of {total / gib:.1f} GiB are held by something else than this process",
-            )
-        elif mine > 0.8 * total:
-            say("oom.held-here", f"this process itself holds {mine / gib:.1f} of {total / gib:.1f} GiB")
-    if oom.reserved is not None and oom.allocated is not None and total:
-        idle = oom.reserved - oom.allocated
-        if request and idle > max(1.1 * request, 0.1 * total):
-            say(
-                "oom.fragmented",
-                f"{idle / gib:.1f} GiB are reserved but idle, and the request was {request / gib:.2f} GiB",
-            )
-    if request and request <= 32 * 2.0**20:
-        say("oom.request-tiny", f"the request that failed was only {request / 2.0**20:.0f} MiB")
-    if total and total < 6.5 * gib:
-        say("oom.small-card", f"the card has {total / gib:.1f} GiB")
-    big = [size for size in oom.others if total and size > 0.2 * total]
-    if len(oom.others) >= 2 and len(big) >= 1:
-        say("oom.several-processes", f"{len(oom.others)} processes hold memory on this GPU")
+    elsewhere = total - (oom.free or 0.0) - mine
+    of = f"of {total / _GIB:.1f} GiB"
+    if oom.free is not None and mine and elsewhere > max(0.3 * total, 1.5 * _GIB):
+        note = f"{elsewhere / _GIB:.1f} {of} are held by something else than this process"
+        facts.append(Fact("oom.held-elsewhere", oom.line, note=note))
+    elif oom.free is not None and mine > 0.8 * total:
+        facts.append(Fact("oom.held-here", oom.line, note=f"this process itself holds {mine / _GIB:.1f} {of}"))
+    idle = (oom.reserved or 0.0) - (oom.allocated or 0.0) if oom.allocated is not None else 0.0
+    if oom.request and idle > max(1.1 * oom.request, 0.1 * total):
+        note = f"{idle / _GIB:.1f} GiB are reserved but idle, and the request was {oom.request / _GIB:.2f} GiB"
+        facts.append(Fact("oom.fragmented", oom.line, note=note))
+    if total < 6.5 * _GIB:
+        facts.append(Fact("oom.small-card", oom.line, note=f"the card has {total / _GIB:.1f} GiB"))
+    if len(oom.others) >= 2 and max(oom.others) > 0.2 * total:
+        note = f"{len(oom.others)} processes hold memory on this GPU"
+        facts.append(Fact("oom.several-processes", oom.line, note=note))
     return facts
+
+
+def _judge(oom: Oom) -> list[Fact]:
+    return _request_facts(oom) + (_holder_facts(oom, oom.total) if oom.total else [])
 
 
 def memory_facts(lines: Sequence[Line]) -> list[Fact]:

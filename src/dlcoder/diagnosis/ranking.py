@@ -1,7 +1,8 @@
 """From facts to ranked causes: log-odds that add up, rules on top, and calibrated probabilities.
 
 The evidence of one cause is the sum of its weights with diminishing returns (the second strongest fact counts half, the
-third a quarter, ...), since messages about one failure repeat each other; rules add in full. A soft maximum over all causes
+third a quarter, ...), since messages about one failure repeat each other; rules add in full. A soft maximum over all
+causes
 and "something else" turns scores into shares, and a map fitted on held-out cases turns shares into probabilities.
 """
 
@@ -84,7 +85,8 @@ def calibrate(scored: list[Scored], calibration: Mapping[str, float], priors: Ma
     """Set the probabilities.
 
     `temperature` and `unknown` (the log-odds of "something else") shape the shares; `slope`, `offset` and `ceiling` map
-    the share of the first to its probability; `thin_slope` and `thin_offset` bound it where the evidence itself is thin,
+    the share of the first to its probability; `thin_slope` and `thin_offset` bound it where the evidence itself is
+    thin,
     however far the others are behind. What is left over belongs to causes that are not listed.
     """
     if not scored:

@@ -26,7 +26,17 @@ _SAMPLED = 160
 _BEFORE_NAN = 30
 # Lines that count although there are many alike: up to so many of a kind.
 _KEPT = re.compile(rb"WorkNCCL\(|last enqueued|[Ee]rror\b|ERROR|Exception|Traceback|Killed|FATAL|[Ff]atal|Assertion")
-_KEPT_TOKENS = (b"WorkNCCL(", b"last enqueued", b"rror", b"ERROR", b"Exception", b"Traceback", b"Killed", b"atal", b"FATAL")
+_KEPT_TOKENS: tuple[bytes, ...] = (
+    b"WorkNCCL(",
+    b"last enqueued",
+    b"rror",
+    b"ERROR",
+    b"Exception",
+    b"Traceback",
+    b"Killed",
+    b"atal",
+    b"FATAL",
+)
 _KEPT_TOKENS += (b"Assertion", b"nan", b"NaN", b"NAN")
 _KEPT_ALIKE = {True: 2000, False: 100}
 _NAN = re.compile(rb"\bnan\b|\bNaN\b|\bNAN\b")

@@ -9,9 +9,13 @@ from functools import lru_cache
 
 from dlcoder.diagnosis.lines import Line
 
-_NUMBER = r"[-+]?(?:\d{1,15}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE][-+]?\d{1,3})?|[-+]?(?:nan|inf)\b|[-+]?(?:NaN|Inf|NAN|INF|Infinity|infinity)\b"
+_NUMBER = (
+    r"[-+]?(?:\d{1,15}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE][-+]?\d{1,3})?|[-+]?(?:nan|inf)\b"
+    r"|[-+]?(?:NaN|Inf|NAN|INF|Infinity|infinity)\b"
+)
 _PAIR = re.compile(
-    r"([A-Za-z_\u4e00-\u9fff][\w@/.\-\u4e00-\u9fff]{0,60}(?: [A-Za-z_(][\w@/.\-()]{0,30}){0,2})[\"']?\s{0,4}(?:[:=|]\s{0,8}|\s{1,8})"
+    r"([A-Za-z_\u4e00-\u9fff][\w@/.\-\u4e00-\u9fff]{0,60}(?: [A-Za-z_(][\w@/.\-()]{0,30}){0,2})[\"']?\s{0,4}(?:[:="
+    r"|]\s{0,8}|\s{1,8})"
     r"[\"'(]?(?:tensor\()?(" + _NUMBER + r")( ?%)?(?:\s{0,2}\(\s{0,2}(" + _NUMBER + r")\))?"
 )
 _LOSS = re.compile(
@@ -28,7 +32,8 @@ _DATA = re.compile(
     r"^(?:time_)?data(?:[_ ]?time)?$|data_time|data loading|dataload|time_data|batch_generator|load_time", re.I
 )
 _TIME = re.compile(
-    r"^(?:iter_|batch_|step_|train_|total_)?time(?:_iter|/iter)?$|elapsed time per iteration|^batch$|iter_time|step_time",
+    r"^(?:iter_|batch_|step_|train_|total_)?time(?:_iter|/iter)?$|elapsed time per iteration|^batch$|iter_time"
+    r"|step_time",
     re.I,
 )
 _MEMORY = re.compile(r"\bmem|memory|max_mem|gpu_mem|\brss\b|显存|内存", re.I)

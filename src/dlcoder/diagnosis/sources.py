@@ -75,7 +75,7 @@ class Source:
 
 
 def _walk(path: Path) -> list[Path]:
-    found = []
+    found: list[Path] = []
     for entry in sorted(path.rglob("*")):
         if len(found) >= MOST_FILES:
             break

@@ -12,11 +12,13 @@ _SMI = re.compile(r"\|\s+\S+\s+\d+C?\s.{0,60}\|\s+(\d{1,6})MiB\s?/\s?(\d{3,6})Mi
 _SMI_PROCESS = re.compile(r"\|\s+\d+\s+(?:N/A\s+N/A\s+)?\d+\s+[CG+]{1,3}\s+\S")
 _SUMMARY = re.compile(r"\|\s*(GPU reserved memory|Allocated memory|Active memory)\s*\|\s*(\d+) ?([KMG])i?B?")
 _LADDER = re.compile(
-    r"(?:memory|mem|allocated|reserved|vram|rss|used|显存|内存)[^|\n\d]{0,60}?[:=\s]\s{0,4}(\d{1,15}(?:\.\d{1,6})?) ?([KMGT]?i?B|MiB|GB|%)?",
+    r"(?:memory|mem|allocated|reserved|vram|rss|used|显存|内存)[^|\n\d]{0,60}?[:=\s]\s{0,4}(\d{1,15}(?:\.\d{1,6})?) "
+    r"?([KMGT]?i?B|MiB|GB|%)?",
     re.I,
 )
 _RATE = re.compile(
-    r"(?:images|samples|examples|tokens|img|imgs|it|steps|items|sentences)(?:/s(?:ec)?| per sec\w*)(?:/gpu)?\s{0,3}[:=]?\s{0,3}(\d{1,9}(?:\.\d{1,6})?)",
+    r"(?:images|samples|examples|tokens|img|imgs|it|steps|items|sentences)(?:/s(?:ec)?| per "
+    r"sec\w*)(?:/gpu)?\s{0,3}[:=]?\s{0,3}(\d{1,9}(?:\.\d{1,6})?)",
     re.I,
 )
 _MEMORY_WORDS = ("mem", "alloc", "reserved", "vram", "rss", "used", "显存", "内存")

@@ -1,7 +1,7 @@
 """Python tracebacks as people paste them: whole, cut at either end, chained, from workers, from notebooks."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dlcoder.diagnosis.lines import Line
@@ -113,6 +113,24 @@ def _message(lines: Sequence[Line], i: int, first: str) -> str:
     return "\n".join(parts)[:3000]
 
 
+def _raised(lines: Sequence[Line], i: int, state: _Open) -> Raised | None:
+    """The exception that line `i` names, with the frames collected so far."""
+    line = lines[i]
+    match = _EXCEPTION.match(line.text[:2000])
+    if not match or _WARNING.search(match[2]):
+        return None
+    message = _message(lines, i, match[3] or "")
+    before = "" if state.frames else "\n".join(above.text for above in lines[max(i - 2, 0) : i])[:400]
+    return Raised(match[2], match[1].rstrip("."), message, tuple(state.frames), line, state.inner, before)
+
+
+def _unfinished(state: _Open) -> Iterator[Raised]:
+    """An assertion whose own line was cut off."""
+    if state.frames and state.frames[-1].code.startswith("assert"):
+        last = state.frames[-1]
+        yield Raised("AssertionError", "", last.code, tuple(state.frames), last.line, state.inner)
+
+
 def find_exceptions(lines: Sequence[Line], limit: int = 400) -> list[Raised]:
     """Return the exceptions in order of printing, at most `limit`.
 
@@ -124,28 +142,15 @@ def find_exceptions(lines: Sequence[Line], limit: int = 400) -> list[Raised]:
         state = open_by_rank.setdefault(line.rank, _Open())
         if len(open_by_rank) > 4096:
             open_by_rank.clear()
-        if _CHAIN.search(line.text) or "Original Traceback" in line.text:
-            state.inner = state.inner or "direct cause" not in line.text
+        chained = bool(_CHAIN.search(line.text)) or "Original Traceback" in line.text
+        if chained or _HEADER.search(line.text):
+            state.inner = state.inner or (chained and "direct cause" not in line.text)
             state.frames = []
-            continue
-        if _HEADER.search(line.text):
-            state.frames = []
-        frame = _frame(lines, i)
-        if frame:
-            if len(state.frames) < 500:
-                state.frames.append(frame)
-            continue
-        match = _EXCEPTION.match(line.text[:2000])
-        if match and not _WARNING.search(match[2]):
-            message = _message(lines, i, match[3] or "")
-            before = "" if state.frames else "\n".join(above.text for above in lines[max(i - 2, 0) : i])[:400]
-            raised = Raised(match[2], match[1].rstrip("."), message, tuple(state.frames), line, state.inner, before)
+        elif frame := _frame(lines, i):
+            state.frames += [frame] if len(state.frames) < 500 else []
+        elif raised := _raised(lines, i, state):
             found.append(raised)
             state.frames = []
             if len(found) >= limit:
-                break
-    for state in open_by_rank.values():
-        if state.frames and state.frames[-1].code.startswith("assert"):
-            last = state.frames[-1]
-            found.append(Raised("AssertionError", "", last.code, tuple(state.frames), last.line, state.inner))
-    return found
+                return found
+    return found + [raised for state in open_by_rank.values() for raised in _unfinished(state)]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+Status = Literal["failed", "degraded", "healthy", "unknown"]
+
 
 @dataclass
 class Evidence:
@@ -62,7 +64,7 @@ class FirstFailure:
 class Diagnosis:
     """Everything that is known about the run."""
 
-    status: Literal["failed", "degraded", "healthy", "unknown"]
+    status: Status
     summary: str
     hypotheses: list[Hypothesis]
     first_failure: FirstFailure | None

@@ -1,6 +1,7 @@
 """What must stand in a line for a pattern to match there: literals, read off the expression itself.
 
-A pattern is a list of alternatives; of each, a set of literals is computed of which at least one must be present. One pass
+A pattern is a list of alternatives; of each, a set of literals is computed of which at least one must be present. One
+pass
 over the text finds the literals; an alternative is tried only on the lines that hold one of its own.
 """
 

@@ -5,7 +5,8 @@ The YAML files are what people edit. Parsing them takes a tenth of a second, so 
 
 Each file holds two lists. `patterns` are regular expressions (in the subset that RE2 and Hyperscan share, so none can
 backtrack); a match is a *fact* with the pattern's id, and may carry weights: how much it speaks for or against a cause,
-in nats of log-odds. `rules` combine facts: `all` must hold, at least one of `any`, and none of `none`; their weights are
+in nats of log-odds. `rules` combine facts: `all` must hold, at least one of `any`, and none of `none`; their weights
+are
 added on top. That is the whole model: what speaks for a cause can be read off the files.
 """
 
