@@ -6,8 +6,8 @@
 Cases are those of `../shared/cases/dev.jsonl`, where it lies beside the checkout, and the logs of
 `tests/diagnosis/logs`.
 "cross-validated" means: for every repository in turn, what may have been worded on its cases is switched off, the map
-from scores to probabilities is fitted on the others, and then its cases are judged. Worded on a case is an alternative of a
-pattern that matches in cases of this repository alone and that is not the text of a message published elsewhere
+from scores to probabilities is fitted on the others, and then its cases are judged. Worded on a case is an alternative
+of a pattern that matches in cases of this repository alone and that is not the text of a message published elsewhere
 (`../shared/research/signatures.yaml`, gathered from released packages).
 `--fit` writes that map, fitted on all cases judged so, to `knowledge/signatures/calibration.yaml`.
 """

@@ -143,20 +143,18 @@ def _status(scored: Sequence[Scored], facts: Facts) -> Status:
 
 
 def _first_failure(readings: Sequence[Reading], best: Scored | None) -> FirstFailure | None:
-    """The line at which the failure began."""
-    candidates = []
-    for reading in readings:
-        for fact in reading.facts:
-            if fact.line is None or is_effect(fact) or fact.role == "benign":
-                continue
-            weight = fact.weights.get(best.cause, 0.0) if best else 0.0
-            if weight >= 2 or (
-                best and fact.id.startswith(("nan.", "exc.")) and not fact.id.startswith("exc.ChildFailed")
-            ):
-                candidates.append((-min(weight, 2.0), fact.line.time if False else "", fact.line.number, fact.line))
-    if not candidates:
+    """The line at which the failure began: of those that show the cause, the earliest in time, then in the file."""
+    shown: list[tuple[bool, str, int, Line]] = []
+    for fact in (fact for reading in readings for fact in reading.facts):
+        if fact.line is None or is_effect(fact) or fact.role == "benign" or best is None:
+            continue
+        strong = fact.weights.get(best.cause, 0.0) >= _SHOWS
+        named = fact.id.startswith(("nan.", "exc.")) and fact.id != "exc.ChildFailedError"
+        if strong or named:
+            shown.append((not strong, fact.line.time or "~", fact.line.number, fact.line))
+    if not shown:
         return None
-    line = min(candidates, key=lambda c: (c[0], c[2]))[3]
+    line = min(shown, key=lambda item: item[:3])[3]
     return FirstFailure(line.rank, line.time, _quote(line), line.source, line.number)
 
 
@@ -174,7 +172,9 @@ def _missing(
     status: str, scored: Sequence[Scored], facts: Facts, readings: Sequence[Reading], absent: Sequence[int], lines: int
 ) -> list[str]:
     """What to paste, exactly, for a better answer."""
-    wanted = []
+    wanted: list[str] = []
+    if status == "healthy":
+        return wanted
     if absent:
         wanted.append(f"the log of rank {', '.join(map(str, absent[:8]))}: the others wait for it")
     unsure = not scored or scored[0].probability < 0.6
@@ -198,6 +198,7 @@ def _missing(
 
 _CONFIDENT = 0.75
 _WEAK = 1.5
+_SHOWS = 2.0
 _ROUTINES = 16
 _FLIGHT_WEIGHT = 4.5
 
@@ -234,7 +235,8 @@ def _next_step(status: str, hypotheses: Sequence[Hypothesis], missing: Sequence[
 
 
 def _benign(facts: Facts) -> list[str]:
-    return list(dict.fromkeys(f.note for f in facts if f.role == "benign" and f.note))
+    odd = (f for f in facts if f.role == "benign" or f.id in ("norm.mean-poisoned", "norm.bad-but-recovers"))
+    return list(dict.fromkeys(f.note for f in odd if f.note))
 
 
 def _reading(source: Source) -> Reading:
