@@ -20,6 +20,8 @@ MANY_STEPS = 48
 OVERFIT_STEPS = 300
 MOST_KNOBS = 60
 KNOB_RESERVE_S = 5.0
+OWN_LOG_FIELDS = ["step", "epoch", "loss_total", "lr", "grad_norm", "time_data", "time_iter", "max_mem"]
+"""What projects made by dlcoder log at every step."""
 LOOP_CHECKS = ("scheduler", "accumulation", "ema", "validation", "memory", "syncs", "logs")
 ORDER = (
     "one_batch",
@@ -74,6 +76,7 @@ class Coordinator:
         self.plain: Result | None = None
         self.short: Result | None = None
         self.short_tried = False
+        self.shrink = 0
         self.ranked: Result | None = None
         self.done = 0
 
@@ -122,8 +125,8 @@ class Coordinator:
             loaders = self.plain_run().events("loader")
             sizes = [(e["length"], e["batch_size"]) for e in loaders if e["length"] and e["batch_size"]]
             if sizes:
-                shrink = _best_shrink(sizes, usual_size(self.plain_run()))
-                options = {"stop_after": MANY_STEPS, "shrink": shrink}
+                self.shrink = _best_shrink(sizes, usual_size(self.plain_run()))
+                options = {"stop_after": MANY_STEPS, "shrink": self.shrink}
                 result = self.runner.run("short", options=options)
                 self.short = None if result.error else result
         return self.short
@@ -171,8 +174,19 @@ class Coordinator:
 
     def check_accumulation(self) -> Iterator[Check]:
         """Full and shorter accumulation windows."""
-        short = self.short_run() if usual_size(self.plain_run()) > 1 else None
-        yield judge_loop.judge_accumulation(self.plain_run(), short)
+        size = usual_size(self.plain_run())
+        short = self.short_run() if size > 1 else None
+        same = None
+        if size > 1:
+            options = {
+                "same_batch": True,
+                "no_dropout": True,
+                "undo": True,
+                "project": True,
+                "stop_after": MANY_STEPS // 2,
+            }
+            same = self.runner.run("same", options={**options, "shrink": self.shrink})
+        yield judge_loop.judge_accumulation(self.plain_run(), short, same)
 
     def check_ema(self) -> Iterator[Check]:
         """Averaged weights."""
@@ -194,6 +208,8 @@ class Coordinator:
     def check_logs(self) -> Iterator[Check]:
         """The JSON-lines log."""
         fields = self.settings.get("log_fields")
+        if fields is None and (self.runner.source / ".dlcoder").is_dir():
+            fields = OWN_LOG_FIELDS
         yield judge_loop.judge_logs(self.plain_run(), [str(f) for f in fields] if isinstance(fields, list) else None)
 
     def check_nan_guard(self) -> Iterator[Check]:
@@ -204,15 +220,14 @@ class Coordinator:
     def check_overfit(self) -> Iterator[Check]:
         """One batch again and again, longer than the usual run where an option allows it."""
         options: dict[str, Any] = {"same_batch": True, "no_dropout": True, "hold_lr": True, "below": judge_repeat.FALL}
-        change: dict[str, Any] = {"extra": [], "files": {}}
         longer = knobs.length_knobs(self.options())
-        options["stretch"] = not longer
-        for knob in longer:
-            addition = knob.set(OVERFIT_STEPS)
-            change["extra"] += addition.get("extra", [])
-            change["files"].update(addition.get("files", {}))
+        # A configuration file can be given one change; an epoch then lasts as long as is needed.
+        options["stretch"] = not longer or (len(longer) == 2 and bool(longer[0].file))
+        change: dict[str, Any] = {"name": "overfit", "options": {**options, "stop_after": OVERFIT_STEPS}}
+        for knob in longer[:1] if options["stretch"] else longer:
+            change = _merged({"extra": [], **change}, knob.set(OVERFIT_STEPS))
         limit = min(40.0, max(self.runner.remaining() / 2, 5.0))
-        result = self.runner.run("overfit", options={**options, "stop_after": OVERFIT_STEPS}, limit=limit, **change)
+        result = self.runner.run(**change, limit=limit)
         if result.error and not result.steps():
             result = self.runner.run("overfit", options={**options, "stop_after": OVERFIT_STEPS}, limit=limit)
         yield judge_repeat.judge_overfit(result)
@@ -227,7 +242,8 @@ class Coordinator:
         seed = knobs.seed_knob(self.options())
         if verdict["status"] == "pass" and seed is not None:
             value = seed.value + 1 if isinstance(seed.value, int) else 1
-            other = self.runner.run("seed2", options={**options, "stop_after": FEW_STEPS}, **seed.set(value))
+            request = _merged({"name": "seed2", "options": {**options, "stop_after": FEW_STEPS}}, seed.set(value))
+            other = self.runner.run(**request)
             yield judge_repeat.judge_seeds(first, other, seed.name)
 
     def check_resume(self) -> Iterator[Check]:
@@ -299,7 +315,7 @@ class Coordinator:
         """The options of which another value does not show in the first `steps` steps."""
         if not tried or self.runner.remaining() < KNOB_RESERVE_S:
             return tried
-        requests = [{"name": "knob", "options": {"stop_after": steps}, **knob.set(knob.other())} for knob in tried]
+        requests = [_merged({"name": "knob", "options": {"stop_after": steps}}, k.set(k.other())) for k in tried]
         base = knobs.signature(self.runner.run("base", options={"stop_after": steps}))
         return [k for k, r in zip(tried, self.runner.run_many(requests)) if knobs.signature(r) == base]
 
@@ -371,6 +387,15 @@ class Coordinator:
             if own and _DISTRIBUTED.search(path.read_text("utf-8", "replace")):
                 return ""
         return "the project is written for one process: no file of it uses torch.distributed"
+
+
+def _merged(request: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """A run's request with the change that an option needs."""
+    merged = dict(request)
+    for key, value in change.items():
+        old = merged.get(key)
+        merged[key] = {**old, **value} if isinstance(old, dict) else [*old, *value] if isinstance(old, list) else value
+    return merged
 
 
 def _best_shrink(sizes: list[tuple[int, int]], window: int) -> int:

@@ -35,6 +35,7 @@ _TRAINS = re.compile(
 )
 
 
+_SETTINGS = re.compile(r"Config|Settings|Options|Args|Arguments|Params|Hparams|Cfg", re.IGNORECASE)
 _SIMPLE = ("_StoreAction", "_StoreTrueAction", "_StoreFalseAction", "BooleanOptionalAction")
 
 
@@ -46,6 +47,7 @@ class Knob:
         leaf: The last part of its name, with underscores.
         value: What it is in the usual run.
         file: The configuration file, or an empty text for the command line.
+        owner: The data class whose default it is, if it is given nowhere else.
     """
 
     def __init__(self, name: str, leaf: str, value: Any, file: str, template: str, option: Event | None) -> None:
@@ -55,6 +57,7 @@ class Knob:
         self.file = file
         self.template = template
         self.option = option
+        self.owner = ""
 
     @property
     def kind(self) -> str:
@@ -69,6 +72,8 @@ class Knob:
 
     def set(self, value: Any) -> dict[str, Any]:
         """What to give a run so that this option has `value`: `extra` arguments or `files`."""
+        if self.owner:
+            return {"options": {"defaults": {f"{self.owner}.{self.leaf}": value}}}
         if self.file:
             text = self.template.replace(json.dumps(PLACEHOLDER), literal(value)).replace(PLACEHOLDER, literal(value))
             return {"files": {self.file: text}}
@@ -136,7 +141,18 @@ def find_knobs(plain: Result, configs: dict[str, list[Event]], args: list[str]) 
         for leaf in configs.get(file, []):
             last = leaf["name"].rpartition(".")[2]
             leaves[leaf["name"]] = Knob(f"{leaf['name']} ({file})", last, leaf["value"], file, leaf["template"], None)
-    return found + list(leaves.values())
+    given = {k.leaf for k in [*found, *leaves.values()]}
+    return found + list(leaves.values()) + [k for k in _default_knobs(plain) if k.leaf not in given]
+
+
+def _default_knobs(plain: Result) -> Iterable[Knob]:
+    """The defaults of data classes that hold settings."""
+    for event in plain.events("dataclass"):
+        if _SETTINGS.search(event["cls"]):
+            for name, value in event["defaults"].items():
+                knob = Knob(f"{event['cls']}.{name}", name, value, "", "", None)
+                knob.owner = event["cls"]
+                yield knob
 
 
 def seed_knob(knobs: Iterable[Knob]) -> Knob | None:

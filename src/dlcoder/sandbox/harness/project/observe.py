@@ -31,6 +31,8 @@ class Options:
         crash_at: The optimizer step (from 1) in which rank `crash_rank` raises; 0 for none.
         kill_after: How many steps after the checkpoint number `kill_save` was written the process is killed; 0: never.
         shrink: How many samples every data set is made shorter by.
+        undo: Whether every update is taken back, so that all steps start from the same weights.
+        defaults: Other defaults of data classes: "Class.field" to value.
         project: Whether gradients are reduced to a few random projections, to be compared across runs and ranks.
         local: Whether each rank's own gradients are projected too, before they are synchronized.
         scatter: Whether random states start different in every run, so that a missing seed shows.
@@ -51,6 +53,8 @@ class Options:
         self.kill_after = int(values.get("kill_after", 0))
         self.kill_save = int(values.get("kill_save", 1))
         self.shrink = int(values.get("shrink", 0))
+        self.undo = bool(values.get("undo"))
+        self.defaults: dict[str, Any] = dict(values.get("defaults", {}))
         self.project = bool(values.get("project"))
         self.local = bool(values.get("local"))
         self.scatter = bool(values.get("scatter"))

@@ -124,6 +124,7 @@ class _Batches:
         self._inner = inner
         self._index = watch.index(loader)
         self._count = 0
+        self._given = 0
         self._indices = _recorded_indices(inner)
         epoch = getattr(getattr(loader, "sampler", None), "epoch", None)
         watch.o.values, watch.o.mark = {}, watch.o.backwards
@@ -141,7 +142,8 @@ class _Batches:
     def __next__(self) -> Any:
         o = self._watch.o
         held = self._watch.first.get(self._index)
-        if o.options.same_batch and held is not None and self._holds():
+        # Evaluation reads its data as always: it builds no graphs.
+        if o.options.same_batch and held is not None and torch.is_grad_enabled():
             usual = _length(self._loader)
             if self._count >= (REPEATED_BATCHES if o.options.stretch or usual is None else usual):
                 raise StopIteration
@@ -162,16 +164,25 @@ class _Batches:
             o.in_loader -= 1
         self._count += 1
         o.batch_size = _size(batch)
+        indices, self._given = self._indices[self._given : self._given + o.batch_size], self._given + o.batch_size
         if o.options.same_batch:
             self._watch.first.setdefault(self._index, _clone(batch))
         with o.quiet():
             samples = sample_digests(batch) if self._count <= SAMPLED_BATCHES else []
-            o.trace.write("batch", loader=self._index, n=self._count, samples=samples, digest=digest(batch))
+            o.trace.write(
+                "batch",
+                loader=self._index,
+                n=self._count,
+                samples=samples,
+                indices=[_plain(i) for i in indices],
+                digest=digest(batch),
+            )
         return batch
 
-    def _holds(self) -> bool:
-        """Whether this is the loader that training reads: the first one, or one that a backward pass followed."""
-        return self._watch.o.backwards > 0 and torch.is_grad_enabled()
+
+def _plain(index: Any) -> Any:
+    """A sample's number, where a sampler draws it together with the epoch or a seed."""
+    return _plain(index[-1]) if isinstance(index, (list, tuple)) and index else index
 
 
 def _recorded_indices(inner: Any) -> list[Any]:

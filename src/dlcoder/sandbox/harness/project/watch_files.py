@@ -143,9 +143,12 @@ class FileWatch:
 
         def dataclass(cls: Any = None, **kwargs: Any) -> Any:
             def decorate(target: Any) -> Any:
+                file = getattr(sys.modules.get(target.__module__), "__file__", "") or ""
+                own = file.startswith(self.o.trace.root) or target.__module__ == "__main__"
+                if own:
+                    _change_defaults(target, self.o.options.defaults)
                 made = original(target, **kwargs)
-                file = getattr(sys.modules.get(made.__module__), "__file__", "") or ""
-                if file.startswith(self.o.trace.root) or made.__module__ == "__main__":
+                if own:
                     self._watch_fields(made)
                 return made
 
@@ -167,13 +170,28 @@ class FileWatch:
 
         try:
             cls.__getattribute__ = getattribute
-            self.o.trace.write("dataclass", cls=cls.__name__, fields=sorted(names))
+            simple = {
+                f.name: f.default for f in dataclasses.fields(cls) if isinstance(f.default, (bool, int, float, str))
+            }
+            self.o.trace.write("dataclass", cls=cls.__name__, fields=sorted(names), defaults=simple)
         except (AttributeError, TypeError):
             self.reads.pop(cls.__name__)
 
     def summary(self) -> dict[str, Any]:
         """Which options the program read."""
         return {"reads": {k: sorted(v) for k, v in self.reads.items()}}
+
+
+def _change_defaults(cls: Any, defaults: dict[str, Any]) -> None:
+    """Give fields of a class that is about to become a data class other defaults."""
+    for key, value in defaults.items():
+        owner, _, name = key.rpartition(".")
+        if owner == cls.__name__ and name in vars(cls):
+            given = vars(cls)[name]
+            if isinstance(given, dataclasses.Field):
+                given.default = value
+            else:
+                setattr(cls, name, value)
 
 
 def _absolute(path: Any) -> str:

@@ -36,6 +36,8 @@ class _Window:
         self.unscaled = False
         self.scaled = False
         self.local: list[float] | None = None
+        self.projection: list[float] | None = None
+        self.kept: list[torch.Tensor] = []
         self.clips: list[dict[str, Any]] = []
         self.pending: dict[str, Any] = {}
         self.before: dict[int, str] = {}
@@ -150,12 +152,22 @@ class StepWatch:
             if self.o.asleep:
                 return original(parameters, bound, *args, **kwargs)
             listed = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
+            with self.o.quiet():
+                self._project_unclipped(listed)
             value = original(listed, bound, *args, **kwargs)
             with self.o.quiet():
                 self._clipped(listed, name, float(bound), value)
             return value
 
         return clip
+
+    def _project_unclipped(self, parameters: list[torch.Tensor]) -> None:
+        """Project the gradients as they are before clipping, and before unscaling where that was forgotten."""
+        ids = {id(p) for p in parameters}
+        for optimizer in self.o.optimizers if self.o.options.project else []:
+            window = self.window(optimizer)
+            if window.projection is None and any(id(p) in ids for p in parameters_of(optimizer)):
+                window.projection = self.projector.project(_numbered_grads(optimizer))
 
     def _clipped(self, parameters: list[torch.Tensor], name: str, bound: float, value: Any) -> None:
         site = self.o.trace.site(4)
@@ -287,6 +299,8 @@ class StepWatch:
             window = self.window(optimizer)
             window.pending = self._state_before(optimizer, window)
             window.before = {i: _fingerprint(p) for i, p in enumerate(parameters_of(optimizer))}
+            if options.undo:
+                window.kept = [p.detach().clone() for p in parameters_of(optimizer)]
             if options.hold_lr:
                 for group in optimizer.param_groups:
                     group["lr"] = max(group["lr"], group.get("initial_lr", 0.0), self._first_lr(optimizer))
@@ -295,7 +309,7 @@ class StepWatch:
         return float(optimizer.defaults.get("lr", 0.0) or 0.0)
 
     def _state_before(self, optimizer: Any, window: _Window) -> dict[str, Any]:
-        grads = [(i, p.grad) for i, p in enumerate(parameters_of(optimizer)) if p.grad is not None]
+        grads = _numbered_grads(optimizer)
         state: dict[str, Any] = {
             "lr": [float(g["lr"]) for g in optimizer.param_groups if "lr" in g],
             "norm": _norm(g for _, g in grads),
@@ -309,7 +323,7 @@ class StepWatch:
         }
         state["scaler"] = [[float(scale), digest(tracker)] for scale, tracker in state["scaler"]]
         if self.o.options.project:
-            state["projection"] = self.projector.project(grads)
+            state["projection"] = window.projection or self.projector.project(grads)
             state["local"] = window.local
         if self.o.steps < CLOSELY_WATCHED:
             state.update(self._gradients(optimizer))
@@ -361,6 +375,9 @@ class StepWatch:
             event.update(addition())
         self.o.trace.write("step", opt=self._index(optimizer), s=self.o.steps, site=self.o.trace.site(), **event)
         self._name_suspects(event)
+        with self.o.quiet():
+            for parameter, kept in zip(own, window.kept):
+                parameter.copy_(kept)
         self.losses.stepped()
         for finished in self.o.step_written:
             finished()
@@ -377,6 +394,10 @@ class StepWatch:
         """Graphs of losses from before the previous step that are still in memory."""
         self.graphs = [(step, ref) for step, ref in self.graphs if ref() is not None]
         return sum(step < self.o.steps - 1 for step, _ in self.graphs)
+
+
+def _numbered_grads(optimizer: Any) -> list[tuple[int, torch.Tensor]]:
+    return [(i, p.grad) for i, p in enumerate(parameters_of(optimizer)) if p.grad is not None]
 
 
 def _fingerprint(parameter: torch.Tensor) -> str:
