@@ -46,7 +46,7 @@ class Published:
     known: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.code.split()[1].split('.')[0]} {self.contract['target'] if 'def ' not in self.code else self.code.split()[-1]}"
+        return f"{self.code.split()[1]} {self.contract['target']}"
 
 
 def _of(kind: str, module: str, name: str, known: dict[str, str] | None = None, **contract: Any) -> Published:
@@ -54,7 +54,8 @@ def _of(kind: str, module: str, name: str, known: dict[str, str] | None = None, 
 
 
 def _transformer(config: str, model: str, arguments: str, **contract: Any) -> Published:
-    code = f"from transformers import {config}, {model}\n\n\ndef build_{model}():\n    return {model}({config}({arguments}))\n"
+    build = f"def build_{model}():\n    return {model}({config}({arguments}))\n"
+    code = f"from transformers import {config}, {model}\n\n\n{build}"
     return Published("model", code, {"target": f"build_{model}", **contract})
 
 
@@ -116,7 +117,7 @@ _MONAI = [
         "upsample_kernel_size": [2, 2], "filters": [8, 16, 16]}),
 ]  # fmt: skip
 _KORNIA = [
-    _of("loss", "kornia.losses", "FocalLoss", {"ignored-divisor": "kornia divides by all pixels, ignored ones included"},
+    _of("loss", "kornia.losses", "FocalLoss", {"ignored-divisor": "kornia divides by all pixels, the ignored ones too"},
         init={"alpha": 0.5, "reduction": "mean"}),
     _of("loss", "kornia.losses", "DiceLoss"),
     _of("loss", "kornia.losses", "TverskyLoss", init={"alpha": 0.5, "beta": 0.5}),

@@ -131,7 +131,7 @@ def _imports_siblings(text: str, folder: Path) -> bool:
         tree = ast.parse(text)
     except SyntaxError:
         return False
-    roots = set()
+    roots: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             roots.update(alias.name.split(".")[0] for alias in node.names)

@@ -11,8 +11,9 @@ from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
 
 _DESCRIPTION = """Proves a loss, model, dataset, metric, optimizer or schedule by running it in a sandbox: gradients, \
 ignored labels, fp16 overflow, all-ignored batches, reductions, determinism in eval, batch leaks, causal masks, worker \
-seeds, accumulation, resume and more. Works on code it has never seen: shapes and arguments are inferred and listed as \
-assumptions; give `contract` where you know better. Call it on every component before you hand it over, and after each fix.
+seeds, accumulation, resume and more. Works on code it has never seen: shapes and arguments are inferred and listed \
+as assumptions; give `contract` where you know better. Call it on every component before you hand it over, and after \
+each fix.
 Returns passed, and per check the measured value, its bound, and the line to change.
 contract, all optional: {target, init: {arg: value}, inputs: {logits: {shape: ["B","C","H","W"]}, mask: {shape: \
 ["B","H","W"], dtype: "int64", range: [0,"C"]}}, num_classes, ignore_index, reduction, sizes, ...}."""
@@ -30,8 +31,8 @@ class ValidateCodeInput(ToolInput):
     )
     contract: dict[str, Any] = Field(
         default_factory=dict,
-        description="What you know: target, init, inputs (name -> shape with symbols, dtype, range), sizes, num_classes, "
-        "ignore_index, reduction, output, causal, stochastic. Everything else is inferred.",
+        description="What you know: target, init, inputs (name -> shape with symbols, dtype, range), sizes, "
+        "num_classes, ignore_index, reduction, output, causal, stochastic. Everything else is inferred.",
     )
     checks: list[str] | None = Field(default=None, description="Names of checks to run. Default: all that apply.")
     python: str | None = Field(default=None, description="Interpreter to run it with. Default: the project's own.")
@@ -50,9 +51,8 @@ class ValidateCodeOutput(Report, ToolOutput):
         count = (
             f"{len(groups['pass'])} passed, {len(groups['fail'])} failed, {len(groups['error'])} could not be judged"
         )
-        lines = [
-            f"{'PASSED' if self.passed else 'NOT PASSED'}: {count}, {len(groups['skip'])} skipped ({self.duration_s:.1f} s)."
-        ]
+        verdict = "PASSED" if self.passed else "NOT PASSED"
+        lines = [f"{verdict}: {count}, {len(groups['skip'])} skipped ({self.duration_s:.1f} s)."]
         lines += [_failure(check) for check in bad[:_FAILURES]]
         if len(bad) > _FAILURES:
             lines.append("Also: " + ", ".join(check.name for check in bad[_FAILURES:]) + " (see `checks`).")

@@ -17,9 +17,9 @@ class EMA:
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Move a step toward the model."""
-        for mine, theirs in zip(self.module.parameters(), model.parameters()):
+        for mine, theirs in zip(self.module.parameters(), model.parameters(), strict=True):
             mine.lerp_(theirs, 1 - self.decay)
-        for mine, theirs in zip(self.module.buffers(), model.buffers()):
+        for mine, theirs in zip(self.module.buffers(), model.buffers(), strict=True):
             mine.copy_(theirs)
 
     def state_dict(self) -> dict:

@@ -33,7 +33,7 @@ def needed(
     signature = signature_of(component, method)
     if signature is None or not signature.parameters:
         return [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in ("pred", "target")]
-    found = []
+    found: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue

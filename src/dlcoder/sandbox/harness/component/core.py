@@ -59,7 +59,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Check(Generic[Context]):
-    """One check: its entry in the catalogue (name, what it proves, price, the mutant that it must kill) and its code."""
+    """One check: its entry in the catalogue (what it proves, its price, the mutant that it kills) and its code."""
 
     entry: Entry
     run: Callable[[Context], Measured]

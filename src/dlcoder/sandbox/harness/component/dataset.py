@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from typing import Any, Callable, Iterator
+from collections.abc import Iterator
+from typing import Any, Callable
 
 import torch
 from torch import Tensor
@@ -120,7 +121,7 @@ class DatasetCase(Subject):
             if not any(isinstance(value, (Tensor, list)) or hasattr(value, "dtype") for value in found.values()):
                 return
 
-    def _plant(self, name: str, style: str, layout: str, has_masks: bool) -> Any:
+    def _plant(self, name: str, style: str, layout: str, has_masks: bool) -> Any:  # noqa: C901
         if re.search(r"paths|files|filenames", name):
             return None
         if planted.FOLDER.search(name):
@@ -158,9 +159,8 @@ class DatasetCase(Subject):
         self._sources = {n: v.clone() for n, v in plan.items() if isinstance(v, Tensor)}
         names = " ".join(plan)
         self.kind = "masks" if any(planted.MASKS.search(n) for n in plan) else ""
-        if not self.kind and any(planted.LABELS.search(n) for n in plan):
-            self.kind = "labels"
-        elif not self.kind and plan.get("dataset") is not None:
+        labelled = any(planted.LABELS.search(n) for n in plan) or plan.get("dataset") is not None
+        if not self.kind and labelled:
             self.kind = "labels"
         if any(isinstance(v, str) and "planted-" in v for v in plan.values()):
             self.kind = "files"

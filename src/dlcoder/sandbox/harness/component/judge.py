@@ -1,7 +1,7 @@
 """What verdicts rest on: torch functions bound before any user code is loaded.
 
-A program that replaces `torch.isfinite` or `Tensor.backward` afterwards changes what it computes, not what is thought of
-it. Every function here takes plain tensors and returns plain Python numbers.
+A program that replaces `torch.isfinite` or `Tensor.backward` afterwards changes what it computes, not what is thought
+of it. Every function here takes plain tensors and returns plain Python numbers.
 """
 
 from __future__ import annotations

@@ -32,30 +32,126 @@ class Layout:
 
 _LABEL_CODE = r"cross_entropy|nll_loss|one_hot|\.long\(\)|gather\(|ignore_index|num_classes"
 LAYOUTS = (
-    Layout("classes", (("B", "C"), "logits"), (("B",), "labels"), r"cross|focal|smooth|(?<!gaussian_)(?<!poisson_)nll|classif|^ce|accura|f1|precis|recall|top", _LABEL_CODE),
-    Layout("pixels", (("B", "C", "H", "W"), "logits"), (("B", "H", "W"), "labels"), r"dice|tversky|lov|seg|jaccard|region|bound|pixel|ohem|iou|mask", r"permute\(0, 2, 3, 1\)|dim=\(?2, ?3|dim=\(0, 2, 3\)|H, W|h, w|height, width|flatten\(2\)"),
-    Layout("tokens", (("B", "T", "C"), "logits"), (("B", "T"), "labels"), r"token|lm|language|seq|causal|perplex", r"\[\.\.\., ?:-1|size\(-1\)|shift|\(1, 2\)|transpose\(1, ?2\)"),
-    Layout("pixels1", (("B", "C", "H", "W"), "logits"), (("B", 1, "H", "W"), "labels"), r"dice|tversky|seg", r"to_onehot_y|\[:, 0\]|squeeze\(1\)"),
-    Layout("onehot", (("B", "C", "H", "W"), "logits"), (("B", "C", "H", "W"), "onehot"), r"dice|tversky|seg|jaccard", r"dim=\(?2, ?3"),
-    Layout("voxels", (("B", "C", 6, "H", "W"), "logits"), (("B", 6, "H", "W"), "labels"), r"3d|voxel|volum", r"\(2, 3, 4\)"),
-    Layout("multilabel", (("B", "C"), "logits"), (("B", "C"), "multihot"), r"bce|binary|multi_?label|sigmoid|asymm", r"with_logits|logsigmoid|sigmoid\("),
-    Layout("binary", (("B",), "logits"), (("B",), "multihot"), r"bce|binary|hinge", r"with_logits|logsigmoid|sigmoid\("),
-    Layout("binary-map", (("B", 1, "H", "W"), "logits"), (("B", 1, "H", "W"), "multihot"), r"binary.*(dice|seg|iou)|(dice|seg|iou|mask).*binary", r"sigmoid\("),
-    Layout("binary-squeezed", (("B", 1, "H", "W"), "logits"), (("B", "H", "W"), "multihot"), r"binary", r"squeeze\(1\)|unsqueeze\(1\)"),
-    Layout("binary-probs", (("B", "C"), "unit"), (("B", "C"), "multihot"), r"prob", r"binary_cross_entropy\(|torch\.log\((1|p)|\.log\(\)"),
-    Layout("distill", (("B", "C"), "logits"), (("B", "C"), "logits"), r"distill|kd|kl|student|teacher", r"teacher|kl_div"),
-    Layout("regression", (("B", "D"), "real"), (("B", "D"), "real"), r"gaussian|laplace|mse|l1|l2|mae|huber|charb|rmse|smooth_?l1|log_?cosh|quantile|pinball|regress|mape", r"\.abs\(\)|- ?target|mse_loss|l1_loss"),
+    Layout(
+        "classes",
+        (("B", "C"), "logits"),
+        (("B",), "labels"),
+        (r"cross|focal|smooth|(?<!gaussian_)(?<!poisson_)nll|classif|^ce|" r"accura|f1|precis|recall|top"),
+        _LABEL_CODE,
+    ),
+    Layout(
+        "pixels",
+        (("B", "C", "H", "W"), "logits"),
+        (("B", "H", "W"), "labels"),
+        r"dice|tversky|lov|seg|jaccard|region|bound|pixel|ohem|iou|mask",
+        (r"permute\(0, 2, 3, 1\)|dim=\(?2, ?3|dim=\(0, 2, 3\)|H, W|h, w|" r"height, width|flatten\(2\)"),
+    ),
+    Layout(
+        "tokens",
+        (("B", "T", "C"), "logits"),
+        (("B", "T"), "labels"),
+        r"token|lm|language|seq|causal|perplex",
+        r"\[\.\.\., ?:-1|size\(-1\)|shift|\(1, 2\)|transpose\(1, ?2\)",
+    ),
+    Layout(
+        "pixels1",
+        (("B", "C", "H", "W"), "logits"),
+        (("B", 1, "H", "W"), "labels"),
+        r"dice|tversky|seg",
+        r"to_onehot_y|\[:, 0\]|squeeze\(1\)",
+    ),
+    Layout(
+        "onehot",
+        (("B", "C", "H", "W"), "logits"),
+        (("B", "C", "H", "W"), "onehot"),
+        r"dice|tversky|seg|jaccard",
+        r"dim=\(?2, ?3",
+    ),
+    Layout(
+        "voxels", (("B", "C", 6, "H", "W"), "logits"), (("B", 6, "H", "W"), "labels"), r"3d|voxel|volum", r"\(2, 3, 4\)"
+    ),
+    Layout(
+        "multilabel",
+        (("B", "C"), "logits"),
+        (("B", "C"), "multihot"),
+        r"bce|binary|multi_?label|sigmoid|asymm",
+        r"with_logits|logsigmoid|sigmoid\(",
+    ),
+    Layout(
+        "binary", (("B",), "logits"), (("B",), "multihot"), r"bce|binary|hinge", r"with_logits|logsigmoid|sigmoid\("
+    ),
+    Layout(
+        "binary-map",
+        (("B", 1, "H", "W"), "logits"),
+        (("B", 1, "H", "W"), "multihot"),
+        r"binary.*(dice|seg|iou)|(dice|seg|iou|mask).*binary",
+        r"sigmoid\(",
+    ),
+    Layout(
+        "binary-squeezed",
+        (("B", 1, "H", "W"), "logits"),
+        (("B", "H", "W"), "multihot"),
+        r"binary",
+        r"squeeze\(1\)|unsqueeze\(1\)",
+    ),
+    Layout(
+        "binary-probs",
+        (("B", "C"), "unit"),
+        (("B", "C"), "multihot"),
+        r"prob",
+        r"binary_cross_entropy\(|torch\.log\((1|p)|\.log\(\)",
+    ),
+    Layout(
+        "distill", (("B", "C"), "logits"), (("B", "C"), "logits"), r"distill|kd|kl|student|teacher", r"teacher|kl_div"
+    ),
+    Layout(
+        "regression",
+        (("B", "D"), "real"),
+        (("B", "D"), "real"),
+        (r"gaussian|laplace|mse|l1|l2|mae|huber|charb|rmse|smooth_?l1|log_?cosh|" r"quantile|pinball|regress|mape"),
+        r"\.abs\(\)|- ?target|mse_loss|l1_loss",
+    ),
     Layout("counts", (("B", "D"), "real"), (("B", "D"), "counts"), r"poisson|count", r"poisson"),
-    Layout("images", (("B", 3, 32, 32), "unit"), (("B", 3, 32, 32), "unit"), r"ssim|psnr|percept|image|charb|gradient|edge|total_?var|restor", r"conv2d|avg_pool|window"),
+    Layout(
+        "images",
+        (("B", 3, 32, 32), "unit"),
+        (("B", 3, 32, 32), "unit"),
+        r"ssim|psnr|percept|image|charb|gradient|edge|total_?var|restor",
+        r"conv2d|avg_pool|window",
+    ),
     Layout("boxes", (("N", 4), "boxes"), (("N", 4), "boxes"), r"box|iou", r"x1|xyxy|unbind\(|\[\.\.\., ?2"),
-    Layout("embeddings", (("N", "D"), "real"), (("N",), "ids"), r"contrast|supcon|triplet|metric|arc|proxy|center|margin", r"normalize|matmul|\.t\(\)|\.T\b|cdist"),
-    Layout("pair", (("N", "D"), "real"), (("N", "D"), "pair"), r"info_?nce|nt_?xent|simclr|clip|barlow|vicreg|byol|simsiam|contrast|cosine", r"normalize|\.t\(\)|\.T\b"),
+    Layout(
+        "embeddings",
+        (("N", "D"), "real"),
+        (("N",), "ids"),
+        r"contrast|supcon|triplet|metric|arc|proxy|center|margin",
+        r"normalize|matmul|\.t\(\)|\.T\b|cdist",
+    ),
+    Layout(
+        "pair",
+        (("N", "D"), "real"),
+        (("N", "D"), "pair"),
+        r"info_?nce|nt_?xent|simclr|clip|barlow|vicreg|byol|simsiam|contrast|cosine",
+        r"normalize|\.t\(\)|\.T\b",
+    ),
     Layout("signs", (("B",), "real"), (("B",), "signs"), r"hinge|margin|rank", r"target \*|\* target|y \*"),
-)  # fmt: skip
+)
 HARD = (
-    Layout("pixels-hard", (("B", "H", "W"), "labels"), (("B", "H", "W"), "labels"), r"iou|dice|seg|jaccard|confus", r"bincount|num_classes"),
-    Layout("classes-hard", (("B",), "labels"), (("B",), "labels"), r"accura|f1|precis|recall|kappa|confus", r"bincount|num_classes|=="),
-)  # fmt: skip
+    Layout(
+        "pixels-hard",
+        (("B", "H", "W"), "labels"),
+        (("B", "H", "W"), "labels"),
+        r"iou|dice|seg|jaccard|confus",
+        r"bincount|num_classes",
+    ),
+    Layout(
+        "classes-hard",
+        (("B",), "labels"),
+        (("B",), "labels"),
+        r"accura|f1|precis|recall|kappa|confus",
+        r"bincount|num_classes|==",
+    ),
+)
 """Predictions that are labels already, which only metrics take."""
 FAMILIES = {layout.name: layout for layout in LAYOUTS}
 INDEXED = ("classes", "pixels", "tokens", "pixels1", "voxels")
@@ -188,7 +284,7 @@ def _unpacked_rank(code: str, names: list[str]) -> int:
     """The number of dimensions that the code unpacks a prediction into, as in `b, c, h, w = logits.shape`."""
     for left, name in re.findall(r"^\s*([\w, *]+?)\s*=\s*(\w+)\.(?:shape|size\(\))\s*$", code, re.M):
         if name == names[0] and "," in left and "*" not in left:
-            return left.count(",") + 1
+            return int(left.count(",")) + 1
     return 0
 
 

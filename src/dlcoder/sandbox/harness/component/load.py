@@ -94,7 +94,7 @@ def find(module: types.ModuleType, source: Source, name: str | None, suits: Call
 
 
 def _used(value: Any, source: Source) -> float:
-    """A little less than one point for a definition that another class in the file uses: it is a part, not the whole."""
+    """Nearly one point for a definition that another class in the file uses: it is a part, not the whole."""
     name = value.__name__
     for node in ast.walk(source.tree):
         if isinstance(node, ast.ClassDef) and node.name != name:

@@ -26,7 +26,7 @@ def suits(value: Any) -> int:
     score = 3 if "loss" in name or "criterion" in name else 0
     if inspect.isclass(value):
         score += 2 if issubclass(value, nn.Module) and "forward" in vars(value) else 0
-        score += 1 if callable(getattr(value, "__call__", None)) and issubclass(value, nn.Module) else 0
+        score += 1 if issubclass(value, nn.Module) else 0
         return score
     return score + (1 if len(inspect.signature(value).parameters) >= 1 else 0)
 

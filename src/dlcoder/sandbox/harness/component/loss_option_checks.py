@@ -22,7 +22,7 @@ _TINY = r"eps|epsilon|smooth\w*|smooth_nr|smooth_dr"
 
 
 @check("reduction-modes")
-def reduction_modes(case: LossCase) -> Measured:
+def reduction_modes(case: LossCase) -> Measured:  # noqa: C901
     """The three values of `reduction` agree with each other."""
     if "reduction" not in case.builder.parameters:
         raise Skip("the constructor takes no reduction")

@@ -13,7 +13,7 @@ from .descend import adam
 from .layouts import BINARY, INDEXED
 from .loss import Inputs, LossCase
 from .loss_checks import check
-from .trace import nonfinite_gradient_line, nonfinite_line
+from .trace import divergence, nonfinite_gradient_line, nonfinite_line
 
 EQUAL_IS_BEST = ("regression", "images", "boxes", "distill")
 
@@ -65,8 +65,8 @@ def _not_lowest(case: LossCase, best: float, chance: float, shift: int, wrong: f
     return Broken(
         f"{best:.4g} at the truth, {chance:.4g} at chance, {wrong:.4g} when wrong",
         "lowest at the truth",
-        "A perfect prediction is not the cheapest: the sign is turned, or prediction and target are matched up wrongly.",
-        f"Check sign and order of dimensions at {where}; a channels-first map needs movedim(1, -1) before it is flattened.",
+        "A perfect prediction is not the cheapest: a turned sign, or prediction and target matched up wrongly.",
+        f"Check sign and order of dimensions at {where}; channels-first maps need movedim(1, -1) before flattening.",
     )
 
 
@@ -245,7 +245,7 @@ def ignores(case: LossCase, label: int, module: object) -> None:
     other = {**ignored, case.pred: torch.where(spot, inputs[case.pred] * -2 + 1, inputs[case.pred])}
     moved = case.value(other, module)
     leak = 0.0 if gradient is None else judge.max_abs(gradient * spot)
-    line = _ignore_line(case)
+    line = _leak_line(case, ignored, other, module) or _ignore_line(case)
     if not judge.close(value, moved, 1e-5, 1e-7):
         raise Broken(
             f"the value moves from {value:.6g} to {moved:.6g}",
@@ -260,6 +260,21 @@ def ignores(case: LossCase, label: int, module: object) -> None:
             f"Elements labelled {label} receive a gradient.",
             f"Mask the prediction as well as the target at {line}.",
         )
+
+
+def _leak_line(case: LossCase, ignored: Inputs, other: Inputs, module: object) -> str:
+    """The first reduction over elements whose result the ignored predictions change."""
+    elements = ignored[case.target].numel()
+
+    def tells(a: Tensor, b: Tensor) -> bool:
+        return a.numel() < elements and a.is_floating_point() and not judge.identical(a, b) and _apart(a, b)
+
+    first, second = (lambda: case.raw(ignored, module)), (lambda: case.raw(other, module))
+    return divergence(case.source, first, second, tells)
+
+
+def _apart(a: Tensor, b: Tensor) -> bool:
+    return judge.distance(a, b) > 1e-6 + 1e-5 * judge.max_abs(a)
 
 
 def _ignore_line(case: LossCase) -> str:
@@ -305,7 +320,7 @@ def ignored_divisor(case: LossCase) -> Measured:
         return Measured(f"{ignored:.5g} ignored, {cropped:.5g} left out", "equal")
     where_line = case.source.point(r"numel\(\)|\.mean\(|size\(|shape\[", r"/\s*\w", r"\.sum\(")
     raise Broken(
-        f"{ignored:.5g} with half of it ignored, {cropped:.5g} without that half (ratio {ignored / (cropped or 1):.3g})",
+        f"{ignored:.5g} with half ignored, {cropped:.5g} without that half (ratio {ignored / (cropped or 1):.3g})",
         "equal",
         "Ignored elements still count in the divisor: the loss shrinks where padding is frequent.",
         f"Divide by the number of valid elements at {where_line}.",

@@ -130,7 +130,7 @@ class MetricCase(LossCase):
 
     def named(self) -> str:
         """Its name and its documentation's first words, for what it is."""
-        return self.builder.target.__name__
+        return str(self.builder.target.__name__)
 
     def copy(self, metric: Any) -> Any:
         """An independent copy of an object with its state."""

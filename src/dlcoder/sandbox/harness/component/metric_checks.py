@@ -224,7 +224,7 @@ def ignored_elements(case: MetricCase) -> Measured:
     other = case.inputs(33, B=8)[case.pred]
     spot = where if hard else where.unsqueeze(case.class_dim).expand_as(other)
     moved = {**ignored, case.pred: torch.where(spot, other, ignored[case.pred])}
-    line = case.source.point(r"ignore_index(?!\s*[:=])|!= ?(self\.)?ignore", r"valid|mask", r"bincount|==|one_hot")
+    line = case.source.point(r"(!=|==) ?(self\.)?ignore", r"valid|mask", r"bincount|==|one_hot")
     first, second = case.values([ignored]), case.values([moved])
     if not close(first, second):
         why = f"Predictions at elements labelled {label} change the value."

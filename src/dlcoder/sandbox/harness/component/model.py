@@ -47,7 +47,7 @@ class ModelCase(Subject):
             Broken: It is no module, cannot be built, or accepts nothing that was tried.
         """
         self.builder.prepare()
-        model = self.fresh()
+        model: Any = self.fresh()
         if not isinstance(model, nn.Module):
             fix = "Name the module's class, or a function that returns one, in contract.target."
             raise Broken(type(model).__name__, "a torch.nn.Module", "The target builds no module.", fix)

@@ -12,7 +12,7 @@ from torch import Tensor
 from . import judge
 from .core import Battery, Broken, Measured, Skip, reseed
 from .model import Inputs, ModelCase
-from .trace import nonfinite_line, traced
+from .trace import divergence, nonfinite_line, traced
 
 BATTERY: Battery[ModelCase] = Battery("model")
 check = BATTERY.check
@@ -100,12 +100,8 @@ def eval_deterministic(case: ModelCase) -> Measured:
         raise Skip("the contract says that it draws random numbers")
     if not _drops(case, model, inputs) and _samples(case):
         raise Skip("it samples by design")
-    where = case.source.point(
-        r"F\.dropout\((?!.*training\s*=\s*self\.training)",
-        r"training=True",
-        r"dropout",
-        r"\brand|bernoulli",
-        r"self\.\w+ =",
+    where = _drawing_line(case, inputs) or case.source.point(
+        r"F\.dropout\((?!.*training\s*=\s*self\.training)", r"training=True", r"\brand|bernoulli", r"self\.\w+ ="
     )
     raise Broken(
         f"outputs differ by {gap:.3g}",
@@ -113,6 +109,18 @@ def eval_deterministic(case: ModelCase) -> Measured:
         "The model is random in eval mode.",
         f"Switch it off in eval at {where}: training=self.training, or nn.Dropout, or `if self.training:`.",
     )
+
+
+def _drawing_line(case: ModelCase, inputs: Inputs) -> str:
+    """The first line that draws random numbers in eval mode."""
+    with torch.no_grad():
+        trace = traced(case.source, lambda: case.call(case.evaluated, inputs))
+    draws = [
+        line
+        for name, line in trace.calls
+        if line and re.search(r"rand|dropout|bernoulli|normal_|uniform_|multinomial", name)
+    ]
+    return case.source.quote(draws[0]) if draws else ""
 
 
 def _two_calls(case: ModelCase, model: Any, inputs: Inputs) -> float:
@@ -181,7 +189,7 @@ def batch_independence(case: ModelCase) -> Measured:
     gap = max(judge.distance(base[i][1:], got[i][1:]) for i in chosen)
     if gap <= 1e-4 * case.scale(base):
         return Measured(f"others move by {gap:.1g}", "<= 1e-4 relative")
-    where = case.source.point(
+    where = _mixing_line(case, inputs, mixed) or case.source.point(
         r"(mean|sum|std|var|max|softmax|norm|cat|cumsum)\(.*(dim|axis)\s*=\s*\(?0\b",
         r"\.(mean|std|var)\(0",
         r"track_running_stats=False|batch_norm\(",
@@ -195,6 +203,23 @@ def batch_independence(case: ModelCase) -> Measured:
         "In eval mode a sample's output depends on the other samples of the batch.",
         f"Keep the batch dimension apart at {where}.",
     )
+
+
+def _mixing_line(case: ModelCase, inputs: Inputs, mixed: Inputs) -> str:
+    """The first call after which a sample that was left alone differs."""
+    size = case.batch
+
+    def tells(a: Tensor, b: Tensor) -> bool:
+        if not a.is_floating_point() or not a.dim() or a.shape[0] % size or a.shape[0] == 0:
+            return False
+        each = a.shape[0] // size
+        return judge.distance(a[each:], b[each:]) > 1e-5 * (1 + judge.max_abs(a))
+
+    def run(given: Inputs) -> None:
+        with torch.no_grad():
+            case.call(case.evaluated, {name: value.clone() for name, value in given.items()})
+
+    return divergence(case.source, lambda: run(inputs), lambda: run(mixed), tells)
 
 
 @check("batch-size")

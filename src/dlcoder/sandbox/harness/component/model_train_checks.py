@@ -287,7 +287,7 @@ def initial_loss(case: ModelCase) -> Measured:
     bound = max(1.0, theory)
     if value - theory <= bound:
         return Measured(f"{value:.3f}", f"ln {classes} = {theory:.3f}, at most {bound:.2f} more")
-    where = case.source.point(r"normal_\(|std=|init|randn", r"(head|fc|classifier|out)\w*\s*=\s*nn\.")
+    where = case.source.point(r"normal_\(|uniform_\(|std=|init\.|randn", r"(head|fc|classifier|out)\w*\s*=\s*nn\.")
     why = "The untrained model is confidently wrong: the first steps only undo the initialisation."
     raise Broken(f"{value:.3f}", f"about ln {classes} = {theory:.3f}", why, f"Initialise smaller at {where}.")
 

@@ -16,7 +16,10 @@ from .source import Source
 
 _SCHEDULER = getattr(torch.optim.lr_scheduler, "LRScheduler", torch.optim.lr_scheduler._LRScheduler)
 _WARMUP = r"(num_)?warm_?up(_steps|_iters|_epochs|_iterations|_updates)?"
-_TOTAL = r"(num_)?(total|max|training|num_training|decay|train)_?(steps|iters|iterations|epochs|updates)|T_max|t_max|total|num_steps"
+_TOTAL = (
+    r"(num_)?(total|max|training|num_training|decay|train)_?(steps|iters|iterations|epochs|updates)|"
+    r"T_max|t_max|total|num_steps"
+)
 _LOW = r"(min|final|end)_lr|eta_min|min_lr_(ratio|factor)|final_(ratio|factor)|min_(ratio|factor)|floor"
 _PEAK = r"peak|base_lr|max_lr|peak_lr|lr|learning_rate"
 
@@ -107,14 +110,12 @@ class OptimizerCase(Subject):
             return "optimizer" if hasattr(target, "zero_grad") and not issubclass(target, nn.Module) else "ema"
         if re.fullmatch(r"model|module|net|network|named_parameters|params|parameters", first):
             return "groups"
-        return "rate" if inspect.isclass(target) and hasattr(target, "__call__") else ""
+        return "rate" if inspect.isclass(target) and any("__call__" in vars(b) for b in target.__mro__) else ""
 
     def _use_once(self) -> None:
         if self.form == "optimizer":
             self.stepped(1)
-        elif self.form == "scheduler":
-            self.trace(2)
-        elif self.form == "rate":
+        elif self.form in ("scheduler", "rate"):
             self.trace(2)
         elif self.form == "groups":
             self.groups(Net())
@@ -209,7 +210,8 @@ class OptimizerCase(Subject):
         """The schedule as a function of the step."""
         if inspect.isclass(self.builder.target):
             made = self.builder.target(**self.arguments(skip=0))
-            return made if callable(made) else made.get_lr  # type: ignore[no-any-return]
+            function: Callable[[int], Any] = made if callable(made) else getattr(made, "get_lr")  # noqa: B009
+            return function
         arguments = self.arguments()
         return lambda step: self.builder.target(step, **arguments)
 

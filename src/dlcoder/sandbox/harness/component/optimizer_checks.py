@@ -75,7 +75,7 @@ def weight_decay(case: OptimizerCase) -> Measured:
     if re.search(r"adamw|decoupled|lion|lamb|sgdw", case.builder.target.__name__, re.I):
         shift = judge.wide(_first_step(case, 1.0, 0.1) - _first_step(case, 1.0, 0.0))
         large = judge.wide(_first_step(case, 100.0, 0.1) - _first_step(case, 100.0, 0.0))
-        if judge.distance(large, shift) > 0.05 * judge.max_abs(shift) + 1e-6:
+        if judge.max_abs(shift) < 1e-6 or judge.distance(large, shift) > 0.05 * judge.max_abs(shift) + 1e-6:
             why = "Decay depends on the size of the gradient: it is added to the gradient instead of the weight."
             raise Broken("coupled", "decoupled", why, f"p.mul_(1 - lr * weight_decay) before the step, at {line}.")
     return Measured(f"shrinks by {judge.max_abs(shift):.3g}", "shrinks")
@@ -503,14 +503,18 @@ def _decay(case: OptimizerCase) -> str | None:
     return next((n for n in ("decay", "beta", "momentum", "ema_decay", "alpha") if n in case.builder.parameters), None)
 
 
+def _decayed(case: OptimizerCase, value: float) -> dict[str, float]:
+    name = _decay(case)
+    return {name: value} if name else {}
+
+
 @check("ema-follows")
 def ema_follows(case: OptimizerCase) -> Measured:
     """A constant model is a fixed point, and a step moves the average by (1 - decay) of the gap."""
     case.need("ema")
     model = Net()
     name = _decay(case)
-    changes = {name: 0.9} if name else {}
-    average = case.average(model, **changes)
+    average = case.average(model, **_decayed(case, 0.9))
     line = case.source.point(r"mul_|lerp|decay \*|\* ?(self\.)?decay|1 ?- ?", r"def update")
     before = {k: v.clone() for k, v in _averaged(average, model).items()}
     _update(case, average, model)
@@ -545,7 +549,7 @@ def ema_buffers(case: OptimizerCase) -> Measured:
     """Running statistics follow; counters are copied."""
     case.need("ema")
     model = Net()
-    average = case.average(model, **({_decay(case): 0.5} if _decay(case) else {}))
+    average = case.average(model, **_decayed(case, 0.5))
     before = {k: v.clone() for k, v in _averaged(average, model).items()}
     line = case.source.point(r"buffers|state_dict", r"parameters\(\)", r"def update")
     fix = f"Copy or average model.buffers() as well, at {line}."

@@ -40,7 +40,7 @@ class Source:
         """Prefer the lines of the class or function called `name`."""
         node = self.node(name)
         if node is not None and getattr(node, "end_lineno", None):
-            self.span = (node.lineno, int(node.end_lineno or node.lineno))
+            self.span = (int(node.lineno), int(node.end_lineno or node.lineno))
 
     def node(self, name: str) -> Any:
         """The definition of that class or function, or None."""
@@ -66,18 +66,17 @@ class Source:
     def quote(self, number: int) -> str:
         """`line 12 ('return loss')`."""
         text = self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
-        prefix = "" if self.file.startswith("<") or len(self.files) == 1 else ""
-        return f"{prefix}line {number} (`{clip(text, 100)}`)"
+        return f"line {number} (`{clip(text, 100)}`)"
 
     def first(self, *patterns: str) -> int | None:
-        """The number of the first code line that matches a pattern, patterns tried in order, the focus before the rest."""
+        """The number of the first code line that matches: patterns in order, for each the focus before the rest."""
         for pattern in patterns:
             expression = re.compile(pattern)
-            inside = range(self.span[0], self.span[1] + 1)
-            outside = [n for n in range(1, len(self.lines) + 1) if n not in inside]
+            inside: list[int] = list(range(self.span[0], self.span[1] + 1))
+            outside = [n for n in range(1, len(self.lines) + 1) if not self.span[0] <= n <= self.span[1]]
             for number in [*inside, *outside]:
                 if expression.search(self._bare(number)):
-                    return number
+                    return int(number)
         return None
 
     def point(self, *patterns: str, otherwise: str = "the code") -> str:
@@ -104,7 +103,7 @@ class Source:
         return self._docs
 
     def is_coefficient(self, number: int) -> bool:
-        """Whether what is detached on a line multiplies something else, or is called a weight: held constant on purpose."""
+        """Whether what is detached on a line multiplies something else or is called a weight: constant on purpose."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div)):
                 sides = (node.left, node.right)
@@ -119,7 +118,7 @@ class Source:
         return False
 
     def conditional(self, name: str) -> bool:
-        """Whether every use of a constructor argument stands under a condition: it may count under other options only."""
+        """Whether every use of a constructor argument is under a condition: it may count under other options."""
         uses: list[bool] = []
         node = self.node_in_focus()
         if node is not None:
@@ -170,9 +169,8 @@ def _uses(node: ast.AST, name: str, guarded: bool, found: list[bool]) -> None:
     """For each use of a name or `self.name`, whether it is guarded by an `if`; plain copies into self do not count."""
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id == name:
         return
-    if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
-        found.append(guarded)
-    elif isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.ctx, ast.Load):
+    word = getattr(node, "id", None) or getattr(node, "attr", None)
+    if isinstance(node, (ast.Name, ast.Attribute)) and word == name and isinstance(node.ctx, ast.Load):
         found.append(guarded)
     if isinstance(node, ast.If) and all(isinstance(part, (ast.Raise, ast.Assert)) for part in node.body):
         return  # refusing a value is no use of it

@@ -20,7 +20,7 @@ class Devices(TorchDispatchMode):
     """Notes the first user line whose operation mixes the CPU with another device, as a GPU would refuse it."""
 
     def __init__(self, source: Source) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
         self.source = source
         self.mixed: int | None = None
         self.operation = ""
@@ -69,9 +69,8 @@ class Trace(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         line = self.source.running_line()
         self.calls.append((name, line))
-        if line is None or name in ("__get__", "size", "dim", "requires_grad_", "numel"):
-            if "grad" not in name and "data" not in repr(func)[:60]:
-                return result
+        if line is None or name in ("size", "dim", "requires_grad_", "numel"):
+            return result
         inputs = tensors((args, kwargs))
         self._look(inputs, result, line)
         return result
@@ -97,6 +96,51 @@ def _is_real(value: Tensor) -> bool:
 
 def _finite(value: Tensor) -> bool:
     return not value.is_floating_point() or value.is_meta or judge.finite(value)
+
+
+class Recorder(TorchFunctionMode):
+    """Keeps what every call on a user line returned."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self.source = source
+        self.results: list[tuple[int, Tensor]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the call and keep a copy of each tensor that came out."""
+        result = func(*args, **(kwargs or {}))
+        line = self.source.running_line()
+        if line is not None and getattr(func, "__name__", "") not in _UNSEEN:
+            with torch._C.DisableTorchFunction():
+                self.results += [(line, tensor.detach().clone()) for tensor in tensors(result)]
+        return result
+
+
+_UNSEEN = ("__get__", "requires_grad_", "size", "dim", "shape")
+
+
+def divergence(
+    source: Source,
+    first: Callable[[], Any],
+    second: Callable[[], Any],
+    tells: Callable[[Tensor, Tensor], bool],
+) -> str:
+    """The first user line at which two runs of one program part in a way that `tells`, quoted; empty if none."""
+    runs = []
+    for function in (first, second):
+        recorder = Recorder(source)
+        try:
+            with recorder:
+                function()
+        except Exception:
+            return ""
+        runs.append(recorder.results)
+    if [line for line, _ in runs[0]] != [line for line, _ in runs[1]]:
+        return ""
+    for (line, a), (_, b) in zip(*runs):
+        if a.shape == b.shape and not a.is_meta and tells(a, b):
+            return source.quote(line)
+    return ""
 
 
 def traced(source: Source, function: Callable[[], Any], watched: tuple[Tensor, ...] = ()) -> Trace:

@@ -52,7 +52,8 @@ def _draw(
         labels = balanced((shape[0], *shape[2:]), shape[1], generator)
         return torch.nn.functional.one_hot(labels, shape[1]).movedim(-1, 1).float()
     noise = torch.randn(shape, generator=generator)
-    return _REAL.get(spec.role, lambda value, _: value)(_ranged(noise, spec, generator), spec)
+    drawn: Tensor = _REAL.get(spec.role, lambda value, _: value)(_ranged(noise, spec, generator), spec)
+    return drawn
 
 
 def _padding(role: str, shape: tuple[int, ...]) -> Tensor:

@@ -1,0 +1,129 @@
+"""What a component takes is found out from its names, its documentation and by trying."""
+
+import pytest
+import torch
+
+from dlcoder.sandbox.harness.component import main
+from dlcoder.sandbox.harness.component.contract import Contract, read_spec
+from dlcoder.sandbox.harness.component.source import Source
+
+
+def run(code, kind, contract=None, checks=("interface",)):
+    frames = []
+    request = {"component": kind, "code": code, "filename": "code.py", "contract": contract or {}, "checks": checks}
+    main(request, frames.append)
+    assert frames[-1] == {"done": True}
+    return {frame["check"]["name"]: frame["check"] for frame in frames if "check" in frame}
+
+
+def loss(signature, body, doc=""):
+    return (
+        "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n\n"
+        f'def some_loss({signature}):\n    """{doc}"""\n    {body}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (loss("logits, target", "return F.cross_entropy(logits, target)"), "logits: (B, C) logits; target: (B) labels"),
+        (
+            loss("logits, mask", "b, c, h, w = logits.shape\n    return F.cross_entropy(logits, mask)"),
+            "mask: (B, H, W) labels",
+        ),
+        (loss("pred, target", "return F.mse_loss(pred, target)", "pred: (B, D), target: (B, D)"), "pred: (B, D) real"),
+        (
+            loss("logits, targets", "return F.binary_cross_entropy_with_logits(logits, targets)"),
+            "targets: (B, C) multihot",
+        ),
+        (
+            loss("anchor, positive, negative", "return F.triplet_margin_loss(anchor, positive, negative)"),
+            "anchor: (N, D)",
+        ),
+        (
+            loss("z1, z2", "return F.cross_entropy(z1 @ z2.T, torch.arange(len(z1)))"),
+            "z2: (N, D) pair",
+        ),
+        (
+            loss("mu, logvar", "return (mu**2 + logvar.exp() - 1 - logvar).sum(1).mean() / 2"),
+            "logvar: (B, D) real",
+        ),
+    ],
+)
+def test_the_inputs_of_a_loss_are_inferred(code, words):
+    checks = run(code, "loss")
+
+    assert checks["interface"]["status"] == "pass"
+    assert words in checks["interface"]["detail"]
+
+
+def test_the_contract_overrides_what_would_be_inferred():
+    code = loss("a, b", "return F.cross_entropy(a, b)")
+    contract = {
+        "inputs": {"a": {"shape": "B, C, H, W"}, "b": {"shape": ["B", "H", "W"], "dtype": "int64", "range": [0, "C"]}},
+        "sizes": {"C": 3},
+    }
+
+    assert run(code, "loss", contract)["interface"]["detail"] == "Everything as the contract states it."
+
+
+def test_an_input_that_cannot_be_guessed_is_asked_for_with_the_line_that_raised():
+    code = loss("spline, knots", "return torch.linalg.cholesky(spline[:, :3, :3, 0, 0, 0]).sum()")
+    result = run(code, "loss")["interface"]
+
+    assert result["status"] == "fail"
+    assert "contract.inputs" in result["fix"] and "line 8" in result["fix"]
+
+
+def test_a_dataclass_of_settings_is_built_for_a_model():
+    code = (
+        "from dataclasses import dataclass\nfrom torch import nn\n\n\n@dataclass\nclass Config:\n    dim: int\n"
+        "    depth: int = 2\n\n\nclass Net(nn.Module):\n    def __init__(self, config: Config):\n"
+        "        super().__init__()\n        self.layers = nn.Sequential(*[nn.Linear(config.dim, config.dim)] * 1)\n\n"
+        "    def forward(self, x):\n        return self.layers(x)\n"
+    )
+
+    assert "Config(dim=16" in run(code, "model")["interface"]["detail"]
+
+
+def test_shapes_hold_symbols_and_arithmetic():
+    contract = Contract.read({"sizes": {"H": 32}, "num_classes": 7})
+
+    assert contract.shape(("B", "C", "H//4", 3)) == (4, 7, 8, 3)
+
+
+def test_a_shape_cannot_hold_code():
+    with pytest.raises(ValueError, match="arithmetic"):
+        Contract.read({}).shape(["__import__('os').system('true')"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "role"),
+    [
+        ("mask", {"shape": ["B"], "dtype": "int64", "range": [0, "C"]}, "labels"),
+        ("input_ids", {"shape": ["B", "T"], "dtype": "int64", "range": [0, 50]}, "tokens"),
+        ("target", {"shape": ["B"], "values": [0, 1]}, "multihot"),
+        ("image", {"shape": ["B"], "range": [0, 1]}, "unit"),
+        ("boxes", {"shape": ["N", 4]}, "boxes"),
+        ("logits", ["B", "C"], "logits"),
+    ],
+)
+def test_the_role_of_a_stated_input_follows_from_dtype_range_and_name(name, value, role):
+    assert read_spec(name, value).role == role
+
+
+def test_the_line_of_an_exception_is_the_users_not_the_librarys():
+    text = "import torch\n\n\ndef f(x):\n    return x.view(-1, 7)\n"
+    source = Source("code.py", text)
+    space = {}
+    exec(compile(text, "code.py", "exec"), space)
+    with pytest.raises(RuntimeError) as caught:
+        space["f"](torch.zeros(3))
+
+    assert source.raised_at(caught.value) == "line 5 (`return x.view(-1, 7)`)"
+
+
+def test_comments_and_docstrings_are_no_code_to_blame():
+    source = Source("code.py", '"""x.detach()"""\n# y.detach()\nz = a.detach()\n')
+
+    assert source.first(r"detach") == 3
