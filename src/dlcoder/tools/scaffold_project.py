@@ -49,8 +49,9 @@ class ScaffoldOutput(Scaffolded, ToolOutput):
         more = f" and {len(done) - 8} more" if len(done) > 8 else ""
         tail = f" Skipped: {', '.join(skipped)}." if skipped else ""
         layers = ", ".join(report.isolation.layers) or "no isolation"
+        where = f"{report.device}, {report.interpreter}; {layers}"
         return (
-            f"{self.path}: {size}. Proved on {report.device} in {report.duration_s:.1f} s ({report.interpreter}; {layers}): "
+            f"{self.path}: {size}. Proved in {report.duration_s:.1f} s ({where}): "
             f"{len(done)} checks passed: {names}{more}.{tail}"
         )
 
@@ -76,10 +77,9 @@ TOOL = Tool(
         "Writes a complete, readable PyTorch training project and proves it before handing it over: the project is run "
         "in a sandbox (one batch forward/backward, a 2-process torchrun) and appears at `path` only if that passes. "
         "Call it whenever training code is started from nothing, instead of writing it by hand: mixed precision, exact "
-        "gradient accumulation, clipping, EMA, DDP, metrics exact over ranks, checkpoints that resume bit for bit, JSONL "
+        "gradient accumulation, clipping, EMA, DDP, metrics exact over ranks, checkpoints that resume bit for bit, "
         "logs, run records, tests and a README come right. Only spec.task is required; every default is listed in "
-        "`assumptions` with its reason. Never overwrites: `path` must not exist or be empty. Torch, numpy and pyyaml are "
-        "the only dependencies. Takes some ten seconds."
+        "`assumptions` with its reason. Never overwrites: `path` must not exist or be empty. Takes some ten seconds."
     ),
     input=ScaffoldInput,
     output=ScaffoldOutput,

@@ -1,17 +1,19 @@
 """Tests of one update."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.amp import GradScaler
+from torch.multiprocessing.spawn import start_processes
 
 from dlcoder.templates.components.engine.classification import Classification
 from dlcoder.templates.components.engine.ema import Ema
 from dlcoder.templates.components.engine.schedule import WarmupCosine
 from dlcoder.templates.components.engine.train_step import NonFiniteError, TrainStep
-from dlcoder.templates.components.utils.distributed import World
+from dlcoder.templates.components.utils.distributed import World, parallelize
 
 ALONE = World(rank=0, size=1, device=torch.device("cpu"))
 Batch = tuple[Tensor, Tensor]
@@ -28,16 +30,18 @@ def make_model() -> nn.Module:
     return nn.Linear(6, 4)
 
 
-def make(model: nn.Module, *, max_grad_norm: float = 1e9) -> TrainStep:
+def make(
+    model: nn.Module, *, max_grad_norm: float = 1e9, world: World = ALONE
+) -> TrainStep:
     # Plain SGD: unlike Adam, it shows a gradient of the wrong size.
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     schedule = WarmupCosine(optimizer, peak=0.5, total_updates=100, warmup_updates=0)
     return TrainStep(
-        model,
+        parallelize(model, world),
         Classification(),
         optimizer,
         schedule,
-        ALONE,
+        world,
         max_grad_norm=max_grad_norm,
         amp_dtype=None,
         scaler=GradScaler("cpu", init_scale=2.0**10),
@@ -58,6 +62,33 @@ def test_a_window_of_uneven_batches_is_one_batch() -> None:
     torch.testing.assert_close(weights(split), weights(alone), rtol=1e-2, atol=1e-3)
     assert parts["loss_total"] == pytest.approx(whole["loss_total"], rel=1e-2)
     assert parts["metric_accuracy"] == pytest.approx(whole["metric_accuracy"])
+
+
+def test_ranks_with_uneven_shares_are_one_batch_and_stop_together(
+    tmp_path: Path,
+) -> None:
+    start_processes(
+        _rank, args=(str(tmp_path / "meeting"),), nprocs=2, start_method="fork"
+    )
+
+
+def _rank(rank: int, meeting: str) -> None:
+    images, labels = batch(9)
+    alone, shared = make_model(), make_model()
+    whole = make(alone)([(images, labels)])
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=2
+    )
+    # Samples 0 to 6 on one rank in two micro-batches, 7 and 8 on the other.
+    shares = [[slice(0, 4), slice(4, 7)], [slice(7, 8), slice(8, 9)]][rank]
+    step = make(shared, world=World(rank, 2, ALONE.device))
+    record = step([(images[share], labels[share]) for share in shares])
+    assert record["loss_total"] == pytest.approx(whole["loss_total"], rel=1e-2)
+    torch.testing.assert_close(weights(shared), weights(alone), rtol=1e-2, atol=1e-3)
+    bad = images * (float("nan") if rank == 1 else 1.0)
+    with pytest.raises(NonFiniteError, match="loss_total"):
+        step([(bad, labels)])
+    distributed.destroy_process_group()
 
 
 def test_the_update_is_that_of_the_mean_loss() -> None:
