@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench conformance docs clean
+.PHONY: demo test lint mutation bench conformance docs clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +22,12 @@ lint: $(READY)  ## ruff and the type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+mutation: $(READY)  ## seeded bugs that the checks must kill, good and published code that they must not accuse
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,dev,published]'
+	$(BIN)/python tests/mutation/components.py
+	$(BIN)/python tests/mutation/published_components.py
+	$(BIN)/python tests/mutation/projects/project_runner.py
 
 bench: $(READY)  ## every benchmark, each a ratio measured in one run
 	for bench in benchmarks/*.py; do $(BIN)/python $$bench || exit 1; done

@@ -72,7 +72,7 @@ def gradient_flows(case: LossCase) -> Measured:
                 "nan or inf",
                 "finite",
                 "The gradient is not finite for ordinary inputs.",
-                f"Guard {where or case.source.point('sqrt|log|/|norm')}; against 0 * inf, use where() before the operation.",
+                f"Guard {where or case.source.point('sqrt|log|/|norm')}; against 0 * inf, where() before the op.",
             )
         largest = max(largest, judge.max_abs(gradient))
     if largest == 0:
