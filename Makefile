@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint mutation bench conformance docs clean
+.PHONY: demo test lint mutation bench zoo conformance docs clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,9 @@ mutation: $(READY)  ## seeded bugs that the checks must kill, good and published
 	$(BIN)/python tests/mutation/components.py
 	$(BIN)/python tests/mutation/published_components.py
 	$(BIN)/python tests/mutation/projects/project_runner.py
+
+zoo: $(READY)  ## run the programs that really fail, and score diagnosis on their logs
+	$(BIN)/python zoo/run.py
 
 bench: $(READY)  ## every benchmark, each a ratio measured in one run
 	for bench in benchmarks/*.py; do $(BIN)/python $$bench || exit 1; done

@@ -1,0 +1,3 @@
+# cause: cuda-library-load
+import ctypes
+ctypes.cdll.LoadLibrary("libcublasLt.so.12")

@@ -1,0 +1,3 @@
+# cause: cuda-library-load
+import ctypes
+ctypes.CDLL("libcudnn.so.9")

@@ -1,0 +1,3 @@
+# cause: dist-launch-args
+import torch.distributed as dist
+dist.init_process_group("gloo", init_method="env://")

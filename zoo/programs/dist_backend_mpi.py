@@ -1,0 +1,3 @@
+# cause: dist-backend-unavailable
+import torch.distributed as dist
+dist.init_process_group("mpi")

@@ -1,0 +1,3 @@
+# cause: dl-path
+import os
+classes = sorted(os.listdir("/datasets/imagenet/train"))

@@ -1,0 +1,5 @@
+# cause: env-api-removed
+from collections import Iterable
+def flatten(items):
+    for item in items:
+        yield from flatten(item) if isinstance(item, Iterable) else [item]

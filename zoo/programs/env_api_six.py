@@ -1,0 +1,2 @@
+# cause: env-api-removed
+from torch._six import string_classes, int_classes

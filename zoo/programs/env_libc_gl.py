@@ -1,0 +1,4 @@
+# cause: env-libc
+import ctypes
+print("loading video decoder")
+ctypes.CDLL("libavformat.so.61")

@@ -1,0 +1,3 @@
+# cause: env-libc
+import ctypes
+ctypes.CDLL("libturbojpeg.so.0")

@@ -1,0 +1,3 @@
+# cause: env-numpy
+import numpy as np
+best = np.Inf

@@ -1,0 +1,3 @@
+# cause: permission
+import os
+os.makedirs("/sys/kernel/checkpoints")
