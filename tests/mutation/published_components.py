@@ -26,6 +26,7 @@ _SOFTMAX = {"to_onehot_y": True, "softmax": True}
 _NAN = "cross entropy over no valid element is 0 / 0 in torch (pytorch#70348)"
 _HALF = "sums of more than 65,504 pixels overflow in float16 (MONAI computes in the input's type)"
 _SUM = "MONAI's 'sum' averages over the pixels first"
+_GAMMA = "gamma below 1 has an infinite slope where p_t is 1"
 _RISES = "a cosine that is not cut off rises again past its last step (pytorch#65342)"
 
 
@@ -98,7 +99,7 @@ _MONAI = [
     _of("loss", "monai.losses", "DiceCELoss", {"half-precision": _HALF}, init=_SOFTMAX),
     _of("loss", "monai.losses", "GeneralizedDiceLoss", {"half-precision": _HALF}, init=_SOFTMAX),
     _of("loss", "monai.losses", "TverskyLoss", init=_SOFTMAX),
-    _of("loss", "monai.losses", "FocalLoss", {"reduction-modes": _SUM},
+    _of("loss", "monai.losses", "FocalLoss", {"reduction-modes": _SUM, "extreme-values": _GAMMA},
         init={"to_onehot_y": True, "use_softmax": True}, inputs=_MAPS),
     _of("loss", "monai.losses", "DiceFocalLoss", {"half-precision": _HALF, "reduction-modes": _SUM}, init=_SOFTMAX),
     _of("loss", "monai.losses", "SSIMLoss", init={"spatial_dims": 2}),

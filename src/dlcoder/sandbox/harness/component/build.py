@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import copy
 import dataclasses
 import inspect
@@ -99,6 +100,8 @@ class Builder:
         annotation = _resolved(self.target, name, parameter)
         if inspect.isclass(annotation) and dataclasses.is_dataclass(annotation):
             return self._dataclass(annotation)
+        if typing.get_origin(annotation) in (list, tuple, collections.abc.Sequence):
+            return [8, 16]
         size = self.contract.sizes["C"] if name in _CLASSES else None
         if size is not None:
             return size

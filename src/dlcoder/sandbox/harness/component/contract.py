@@ -147,7 +147,7 @@ def _role(name: str, dtype: str, low: Any, high: Any, choices: tuple[float, ...]
 
 _PREDICTION = re.compile(
     r"^(x|inputs?|logits?|preds?|predictions?|outputs?|y_?pred|y_?hat|scores?|src|probs?|probabilities|log_?probs?|"
-    r"student\w*|pred_\w+|\w+_(logits?|preds?|hat))(_[BCHWDTNL]+)?$",
+    r"student\w*|pred_\w+|pre_\w+|\w+_(logits?|preds?|hat))(_[BCHWDTNL]+)?$",
     re.I,
 )
 _TARGET = re.compile(

@@ -136,6 +136,8 @@ class DatasetCase(Subject):
             return _styled(planted.bytes_of(pixels) if style in ("bytes", "numpy") else pixels, style)
         if planted.LABELS.search(name):
             return planted.labels() if style == "list" else _styled(torch.tensor(planted.labels()), style)
+        if planted.TOKENS.search(name):
+            return _styled(torch.arange(60), style)
         if planted.LENGTH.search(name):
             return planted.COUNT
         if re.fullmatch(r"num_replicas|world_size", name):

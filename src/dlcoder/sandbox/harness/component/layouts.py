@@ -95,6 +95,13 @@ LAYOUTS = (
         r"squeeze\(1\)|unsqueeze\(1\)",
     ),
     Layout(
+        "binary-plane",
+        (("B", "H", "W"), "logits"),
+        (("B", "H", "W"), "multihot"),
+        r"binary|hinge",
+        r"sigmoid\(",
+    ),
+    Layout(
         "binary-probs",
         (("B", "C"), "unit"),
         (("B", "C"), "multihot"),
@@ -155,7 +162,7 @@ HARD = (
 """Predictions that are labels already, which only metrics take."""
 FAMILIES = {layout.name: layout for layout in LAYOUTS}
 INDEXED = ("classes", "pixels", "tokens", "pixels1", "voxels")
-BINARY = ("multilabel", "binary", "binary-map", "binary-squeezed", "onehot", "binary-probs")
+BINARY = ("multilabel", "binary", "binary-map", "binary-squeezed", "binary-plane", "onehot", "binary-probs")
 PER_SAMPLE = (*INDEXED, *BINARY, "regression", "images", "distill", "signs")
 
 
@@ -174,7 +181,12 @@ def family_of(pred: Spec | None, target: Spec | None) -> str:
     if target.role in ("multihot", "boolmask", "unit") and roles[0] == "scores":
         if pred.role == "unit" and target.role == "unit":
             return "images"
-        return {1: "binary", 2: "multilabel", 4: "binary-map" if rank == (4, 4) else "binary-squeezed"}.get(rank[0], "")
+        return {
+            1: "binary",
+            2: "multilabel",
+            3: "binary-plane",
+            4: "binary-map" if rank == (4, 4) else "binary-squeezed",
+        }.get(rank[0], "")
     for layout in LAYOUTS:
         if layout.target[1] == target.role and _role_class(layout.pred[1]) == roles[0]:
             return layout.name

@@ -334,7 +334,8 @@ def gradient_correct(case: LossCase) -> Measured:
     found = _slopes(case)
     if found is None:
         raise Skip("it does not accept float64")
-    worst = max(found, key=lambda pair: _gap(*pair))
+    # A step over an edge (top-k, sorting, thresholds) spoils a direction or two; a wrong gradient spoils nearly all.
+    worst = sorted(found, key=lambda pair: _gap(*pair))[1]
     if _gap(*worst) < 0.02:
         return Measured(f"relative difference {_gap(*worst):.1g}", "< 2%")
     culprit = _cut(case)
@@ -360,7 +361,7 @@ def _gap(analytic: float, numeric: float) -> float:
 def _slopes(case: LossCase) -> list[tuple[float, float]] | None:
     """Directional derivatives, by autograd and by differences; None if the loss refuses float64."""
     pairs = []
-    for seed in (1, 2, 3):
+    for seed in (1, 2, 3, 4, 5):
         inputs = {n: v.double() if v.is_floating_point() else v for n, v in case.inputs(seed).items()}
         direction = torch.randn(inputs[case.pred].shape, generator=torch.Generator().manual_seed(seed + 1000)).double()
         direction = direction / direction.abs().max().clamp_min(1e-9)
@@ -372,7 +373,7 @@ def _slopes(case: LossCase) -> list[tuple[float, float]] | None:
         if gradient is None:
             return None
         analytic = judge.dot(gradient, direction)
-        numeric = [_difference(case, inputs, direction, eps) for eps in (1e-6, 1e-4, 3e-3, 2e-2)]
+        numeric = [_difference(case, inputs, direction, eps) for eps in (1e-6, 1e-4, 1e-3, 3e-3, 2e-2)]
         pairs.append((analytic, min(numeric, key=lambda value: _gap(analytic, value))))
     return pairs
 

@@ -48,7 +48,8 @@ def perfect_is_lowest(case: LossCase) -> Measured:
 
 def _uniform(case: LossCase, inputs: Inputs) -> Inputs:
     pred = inputs[case.pred]
-    fill = {"unit": 0.5, "probs": 1 / max(case.classes, 1)}.get(case.spec(case.pred).role, 0.0)
+    role = case.spec(case.pred).role
+    fill = 1 / max(case.classes, 1) if role == "probs" else (0.5 if role == "unit" else 0.0)
     return {**inputs, case.pred: torch.full_like(pred, fill)}
 
 

@@ -39,7 +39,10 @@ class MetricCase(LossCase):
     def __init__(self, builder: Builder, contract: Contract, source: Source) -> None:
         super().__init__(builder, contract, source)
         builder.is_class = inspect.isclass(builder.target)
+        if not builder.is_class:
+            builder.parameters = {}
         self.names = {"update": "", "compute": "", "reset": "", "merge": ""}
+        self.meter = False
 
     def prepare(self) -> None:
         """Settle the methods and what they take.
@@ -49,6 +52,8 @@ class MetricCase(LossCase):
         """
         if self.builder.is_class:
             self.builder.prepare()
+            if self._is_meter():
+                return
             found = {"update": _UPDATE, "compute": _COMPUTE, "reset": _RESET, "merge": _MERGE}
             for role, names in found.items():
                 self.names[role] = next((n for n in names if callable(getattr(self.builder.target, n, None))), "")
@@ -63,6 +68,22 @@ class MetricCase(LossCase):
                 self.names["update"] = ""
             self.method = self.names["update"] or "__call__"
         super().prepare()
+
+    def _is_meter(self) -> bool:
+        """Recognise an average of numbers with counts: update(value, n), with the average as an attribute or a method."""
+        made = self.fresh()
+        update = getattr(made, "update", None) or getattr(made, "add", None)
+        names = list(inspect.signature(update).parameters) if callable(update) else []
+        if len(names) != 2 or not re.fullmatch(r"n|num|count|k|weight|batch_size|size", names[1]):
+            return False
+        result = next((n for n in ("avg", "average", "mean", "global_avg", *_COMPUTE) if hasattr(made, n)), "")
+        if not result:
+            return False
+        reset = next((n for n in _RESET if callable(getattr(made, n, None))), "")
+        self.names = {"update": update.__name__, "compute": result, "reset": reset, "merge": ""}
+        self.meter = True
+        self.contract.assume(f"an average of numbers: {update.__name__}(value, n), read from {result}")
+        return True
 
     def _candidates(self, parameters: list[inspect.Parameter]) -> list[Guess]:
         if len(parameters) < 2:
@@ -106,6 +127,8 @@ class MetricCase(LossCase):
         if not self.is_object:
             return _flat(state)
         function = self._outside() if not self.names["compute"] else getattr(state, self.names["compute"])
+        if not callable(function):
+            return _flat(function)
         wanted = [n for n, p in inspect.signature(function).parameters.items() if p.default is p.empty]
         return _flat(function(*[getattr(state, name) for name in wanted if hasattr(state, name)]))
 
@@ -125,6 +148,8 @@ class MetricCase(LossCase):
         Raises:
             Skip: It is one.
         """
+        if self.meter:
+            raise Skip("a running average of numbers")
         if not self.is_object:
             raise Skip("a function: nothing is accumulated")
 

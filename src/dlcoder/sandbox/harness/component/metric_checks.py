@@ -62,6 +62,8 @@ def _in(case: MetricCase, what: str) -> str:
 @check("output")
 def output(case: MetricCase) -> Measured:
     """Finite numbers in the range."""
+    if case.meter:
+        raise Skip("a running average of numbers")
     found = case.values([case.inputs()])
     if not found:
         raise Broken("no number", "a number", "compute() returns no number.", f"Return one at {_in(case, 'compute')}.")
@@ -83,6 +85,8 @@ def output(case: MetricCase) -> Measured:
 @check("inputs-untouched")
 def inputs_untouched(case: MetricCase) -> Measured:
     """No input changes."""
+    if case.meter:
+        raise Skip("a running average of numbers")
     inputs = case.inputs()
     before = {name: value.clone() for name, value in inputs.items()}
     case.fed([inputs])
@@ -102,7 +106,7 @@ def perfect(case: MetricCase) -> Measured:
     """A perfect prediction scores best."""
     if not case.target or not case.plain_extras():
         raise Skip("no prediction with a truth")
-    inputs = case.inputs()
+    inputs = case.inputs(B=2 * case.contract.sizes["C"])
     if case.family in (*INDEXED, "multilabel", "binary", "binary-map", "binary-squeezed", "onehot"):
         ideal = case.perfect(inputs)
     elif case.spec(case.pred).role == case.spec(case.target).role:
@@ -130,6 +134,8 @@ def perfect(case: MetricCase) -> Measured:
 @check("accumulation")
 def accumulation(case: MetricCase) -> Measured:
     """Batches of 5, 2 and 1 give what one batch of 8 gives."""
+    if case.meter:
+        return _meter(case)
     case.need_object()
     inputs = _whole(case)
     once, parts = case.values([inputs]), case.values(_split(inputs, 5, 2, 1))
@@ -144,6 +150,27 @@ def accumulation(case: MetricCase) -> Measured:
         "The value depends on how the data is cut into batches: a mean of batch means, or state that is overwritten.",
         f"Add up counts (or sums and numbers of elements) and divide in compute(), at {line}.",
     )
+
+
+def _meter(case: MetricCase) -> Measured:
+    """A running average of values with counts: 1.0 three times and 5.0 once are 2.0."""
+    meter = case.fresh()
+    update = getattr(meter, case.names["update"])
+    update(1.0, 3)
+    update(5.0, 1)
+    got = case.numbers(meter)
+    if not judge.close(got[0], 2.0, 1e-6, 0):
+        line = case.source.point(r"\* ?n|sum|count", r"/", r"def update")
+        why = "The count of a value is not its weight: unequal batches are averaged as equal."
+        raise Broken(show(got), "2", why, f"sum += value * n and count += n, at {line}.")
+    if case.names["reset"]:
+        getattr(meter, case.names["reset"])()
+        update(3.0, 2)
+        again = case.numbers(meter)
+        if not judge.close(again[0], 3.0, 1e-6, 0):
+            why = "reset() leaves something behind."
+            raise Broken(show(again), "3", why, f"Reset sum and count in {_in(case, 'reset')}.")
+    return Measured(show(got), "2 for 1.0 three times and 5.0 once")
 
 
 @check("order-invariance")
@@ -196,6 +223,8 @@ def compute_repeatable(case: MetricCase) -> Measured:
 @check("batch-of-one")
 def batch_of_one(case: MetricCase) -> Measured:
     """Single samples can be fed."""
+    if case.meter:
+        raise Skip("a running average of numbers")
     inputs = _whole(case)
     singles = _split(inputs, *[1] * 8)
     if not case.is_object:

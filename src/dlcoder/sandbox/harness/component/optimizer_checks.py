@@ -212,7 +212,9 @@ def state_clean(case: OptimizerCase) -> Measured:
 def parameters_count(case: OptimizerCase) -> Measured:
     """Every number in the constructor changes the path."""
     case.need("optimizer")
-    base = case.stepped(6)[1]
+    fast = {"lr": 0.3} if "lr" in case.builder.parameters else {}
+    settings = [(6, {}), (25, fast)]
+    bases = [case.stepped(steps, **more)[1] for steps, more in settings]
     tried = []
     for name, parameter in list(case.builder.parameters.items())[1:]:
         default = case.arguments().get(name, parameter.default)
@@ -221,11 +223,12 @@ def parameters_count(case: OptimizerCase) -> Measured:
             continue
         moved = None
         for option in options:
-            try:
-                other = case.stepped(6, **{name: option})[1]
-            except (ValueError, TypeError, AssertionError):
-                continue
-            moved = bool(moved) or any(judge.distance(a, b) > 0 for a, b in zip(base, other))
+            for base, (steps, more) in zip(bases, settings):
+                try:
+                    other = case.stepped(steps, **{**more, name: option})[1]
+                except (ValueError, TypeError, AssertionError):
+                    continue
+                moved = bool(moved) or any(judge.distance(a, b) > 0 for a, b in zip(base, other))
             if moved:
                 break
         if moved is None:

@@ -116,4 +116,5 @@ LABELS = re.compile(r"^(?!num_|n_)(?:\w+_)?(labels?|targets?|ys?|classes)$", re.
 FOLDER = re.compile(
     r"(?:^|_)(root|path|folder|data_?(dir|root|path)|dir|directory|root_dir|image_dir|img_dir|data_folder)$", re.I
 )
+TOKENS = re.compile(r"^(tokens?|token_ids|ids|corpus|sequence|stream)$", re.I)
 LENGTH = re.compile(r"^(length|size|n|num_samples|n_samples|count|total|num_examples|num_items)$", re.I)
