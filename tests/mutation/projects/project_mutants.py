@@ -329,7 +329,6 @@ MUTANTS: list[Mutant] = [
         ("self.world_size > 1 and not last", "False"),
         (
             "            if last:\n",
-            "            if last:\n",
             "            if last:\n                for p in self.net.parameters():\n"
             "                    self.world_size > 1 and dist.all_reduce(p.grad)\n",
         ),

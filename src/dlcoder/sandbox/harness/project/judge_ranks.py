@@ -21,6 +21,10 @@ def judge_ranks(result: Result, prefix: str = "torchrun") -> Iterator[Check]:
     ended = _ended(result, prefix)
     yield ended
     if ended["status"] != "pass":
+        # Ranks that move the same file away from each other end in an error: name its cause as well.
+        writers = _writers(result, prefix)
+        if writers["status"] == "fail":
+            yield writers
         return
     yield _parameters(result, prefix, world)
     yield _data(result, prefix)
