@@ -1,4 +1,5 @@
 # cause: host-oom
+# also: oom-leak
 # ranks: 2
 # launch: torchrun
 import os, signal, time, torch, torch.distributed as dist

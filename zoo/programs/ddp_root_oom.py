@@ -1,5 +1,6 @@
 # cause: host-oom
 # ranks: 3
+# culprit: 1
 import datetime, os, signal, torch, torch.distributed as dist
 dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=20))
 rank = dist.get_rank()
