@@ -11,7 +11,8 @@
   const hide = () => { tip.hidden = true; };
   const short = (value) => {
     if (typeof value !== "number") return value;
-    return Number.isInteger(value) && Math.abs(value) < 1e5 ? String(value) : String(Number(value.toPrecision(4)));
+    const size = Math.abs(value);
+    return Number.isInteger(value) && size < 1e5 ? String(value) : String(Number(value.toPrecision(4)));
   };
 
   const chart = (figure) => {

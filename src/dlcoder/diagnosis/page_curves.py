@@ -30,7 +30,7 @@ _MOST_POINTS = 500
 _LOG_SPAN = 300.0
 """A range of values wider than this factor is drawn on a logarithmic axis."""
 WIDTH, HEIGHT = 520, 212
-_LEFT, _TOP, _PLOT_W, _PLOT_H = 62, 12, 446, 156
+_LEFT, _TOP, _PLOT_W, _PLOT_H = 68, 12, 440, 156
 _SIDE = 1000.0
 """The plot's own coordinates: 0 to 1000 both ways, so that zooming is a change of the view box."""
 
@@ -186,7 +186,7 @@ def _padded(low: float, high: float, share: float) -> tuple[float, float]:
 
 def number(value: float) -> str:
     """A number in few characters."""
-    return f"{value:.0f}" if value == int(value) and abs(value) < 1e5 else f"{value:.3g}"
+    return f"{value:.0f}" if (value == int(value) or abs(value) >= 1e3) and abs(value) < 1e5 else f"{value:.3g}"
 
 
 def draw(chart: Chart) -> str:

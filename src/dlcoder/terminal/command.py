@@ -14,7 +14,7 @@ from dlcoder.serving import children
 from dlcoder.serving.arguments import parse_arguments
 from dlcoder.serving.schemas import compact
 from dlcoder.terminal.arguments import add_arguments, collect_arguments
-from dlcoder.terminal.live import LiveLine
+from dlcoder.terminal.face import Face, face_of
 from dlcoder.tools import Listed
 from dlcoder.tools.base import AnyTool, Call, ToolInput, ToolOutput
 
@@ -30,12 +30,24 @@ def run_command(listed: Listed, argv: Sequence[str]) -> int:
         128 plus the signal's number where it was stopped.
     """
     tool = listed.load()
-    options = _parser(listed, tool).parse_args(argv)
-    live = LiveLine()
+    face = face_of(tool.name)
+    options = _parser(listed, tool, face).parse_args(argv)
+    live = face.live()
     children.adopt_orphans()
     try:
         parsed = parse_arguments(tool.input, collect_arguments(options, tool.input), f"dlcoder {listed.command}")
+        status = face.instead(tool, options, parsed)
+        if status is not None:
+            return status
         answer = asyncio.run(_run(tool, parsed, Call(Roots(None), live)))
+        live.clear()
+        data = compact(answer)
+        print(json.dumps(data, ensure_ascii=False, indent=2) if options.as_json else face.show(answer))
+        note = face.after(options, parsed, live)
+        live.clear()
+        if note:
+            print(note, file=sys.stderr)
+        return exit_status(data)
     except UserError as error:
         live.clear()
         print(f"dlcoder {listed.command}: {error}", file=sys.stderr)
@@ -46,10 +58,6 @@ def run_command(listed: Listed, argv: Sequence[str]) -> int:
     except asyncio.CancelledError:
         live.clear()
         return 128 + signal.SIGTERM
-    live.clear()
-    data = compact(answer)
-    print(json.dumps(data, ensure_ascii=False, indent=2) if options.as_json else answer.text())
-    return exit_status(data)
 
 
 def exit_status(data: dict[str, Any]) -> int:
@@ -59,9 +67,10 @@ def exit_status(data: dict[str, Any]) -> int:
     return int(failed)
 
 
-def _parser(listed: Listed, tool: AnyTool) -> argparse.ArgumentParser:
+def _parser(listed: Listed, tool: AnyTool, face: Face) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"dlcoder {listed.command}", description=tool.description)
     add_arguments(parser, tool.input)
+    face.add_options(parser)
     parser.add_argument("--json", dest="as_json", action="store_true", help="print the answer as JSON")
     return parser
 
