@@ -40,6 +40,8 @@ def build(job: Job, interpreter: Interpreter, machine: layers.Machine, folder: P
     user = layers.private_user()
     workdir = _directory(job.workdir, "workdir") if job.workdir is not None else None
     shown = _visible(job, interpreter, workdir)
+    if plain and not all(map(_open_to_others, (*shown, *map(Path, CODE)))):
+        user = 0  # nobody but us could reach the interpreter at its own place
     request: dict[str, Any] = {
         "mode": mode,
         "bubblewrap": machine.bubblewrap,
@@ -175,6 +177,11 @@ def _script(argv: tuple[str, ...]) -> Path | None:
         elif not word.startswith("-"):
             return Path(word)
     return None
+
+
+def _open_to_others(path: Path) -> bool:
+    """Whether any user may enter all directories above `path`."""
+    return all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents)
 
 
 def _directory(path: Path, name: str) -> Path:
