@@ -387,4 +387,9 @@ MUTANTS: list[Mutant] = [
         ("DistributedDataParallel(self.net) if world_size > 1 else self.net", "self.net"),
         ("self.world_size > 1 and not last", "False"),
     ),
+    _ddp(
+        "loss divided by the world size",
+        "world_size",
+        ("self.criterion(self.model(x), y) / k", "self.criterion(self.model(x), y) / k / self.world_size"),
+    ),
 ]

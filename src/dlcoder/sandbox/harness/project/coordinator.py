@@ -352,8 +352,15 @@ class Coordinator:
         if why:
             yield skipped("world_size", why)
             return
-        options = {"stop_after": 2, "project": True, "local": True, "no_dropout": True}
-        yield judge_ranks.judge_world_size(self.runner.run("world", world=self.nproc, options=options))
+        options: dict[str, Any] = {"stop_after": 2, "project": True, "local": True, "no_dropout": True}
+        verdict = judge_ranks.judge_world_size(self.runner.run("world", world=self.nproc, options=options))
+        if verdict["status"] == "pass":
+            kept = str(self.runner.base / "first-batch.pt")
+            options = {**options, "same_batch": True, "hold_path": kept, "local": False, "stop_after": 1}
+            one = self.runner.run("one", options=options)
+            several = self.runner.run("several", world=self.nproc, options=options)
+            verdict = judge_ranks.judge_same_batch(one, several) or verdict
+        yield verdict
 
     def check_uneven(self) -> Iterator[Check]:
         """Data sets one sample, and one batch and a sample, shorter."""

@@ -47,6 +47,10 @@ def judge_scheduler(result: Result) -> Check:
         return failed(
             name, idle, "the schedule lasts as long as training", "count the schedule's total in optimizer steps"
         )
+    restless = next((w for w in windows(result) if len({json.dumps(e["lr"][:1]) for e in w}) > 1), None)
+    if restless:
+        fix = "step the schedule once per optimizer step, not per micro-batch" + at(restless[0]["site"])
+        return failed(name, "the lr changes between the micro-batches of one step", bound, fix)
     inner = {i for e in result.events("scheduler") for i in e["inner"]}
     known = {e["i"]: e for e in result.events("scheduler") if e["i"] not in inner}
     rates = sorted({round(lr, 12) for s in steps for lr in s["lr"][:1]})
@@ -391,7 +395,7 @@ def judge_memory(result: Result) -> Check:
     boundary = len(result.events("iter")) > 1 or not result.events("iter")
     rising = len(counts) >= 4 and all(b > a for a, b in zip(counts, counts[1:]))
     if rising and boundary:
-        rate = (counts[-1] - counts[0]) / (4.0 * (len(counts) - 1))
+        rate = (counts[-1] - counts[0]) / (2.0 * (len(counts) - 1))
         fix = "something collects tensors over the steps: keep numbers (.item() at log steps) or clear it"
         return failed(name, f"{rate:.1f} tensors more per step", bound, fix)
     span = f"{min(counts)} to {max(counts)} live tensors, " if counts else ""

@@ -293,6 +293,30 @@ def judge_world_size(result: Result) -> Check:
     return passed(name, f"{len(result.steps(0))} steps on {world} ranks", bound)
 
 
+def judge_same_batch(one: Result, several: Result) -> Check | None:
+    """A failure if several ranks that all read one batch have a multiple of the gradient of one rank that reads it."""
+    world = len(several.ranks)
+    inputs = [set(_inputs(one, 0)), *[set(_inputs(several, rank)) for rank in range(world)]]
+    steps = [one.steps()[:1], several.steps()[:1]]
+    if any(len(i) != 1 or i != inputs[0] for i in inputs) or not all(steps):
+        return None
+    alone, together = steps[0][0].get("projection"), steps[1][0].get("projection")
+    if not alone or not together:
+        return None
+    size = sum(v * v for v in alone)
+    ratio = sum(a * b for a, b in zip(alone, together)) / max(size, 1e-30)
+    rest = math.sqrt(sum((b - ratio * a) ** 2 for a, b in zip(alone, together)))
+    if abs(ratio - 1) < 0.02 or rest > 0.02 * abs(ratio) * math.sqrt(size):
+        return None
+    return failed(
+        "world_size",
+        f"{ratio:.3g} times the gradient of one rank on the same batch",
+        f"the same gradient on 1 and on {world} ranks",
+        "count every sample once: DDP averages over ranks, so divide by the rank's own samples, or by all ranks' "
+        f"and multiply by the world size{at(site_of(several.events('bwd')))}",
+    )
+
+
 def judge_uneven(result: Result, plain: Result | None) -> Check:
     """Whether a run whose data does not divide by the ranks ends."""
     name, bound = "uneven", "data that the ranks cannot divide ends without a hang"

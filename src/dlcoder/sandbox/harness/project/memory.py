@@ -9,12 +9,12 @@ import torch
 
 from .observe import Observer
 
-EVERY = 4
+EVERY = 2
 FIRST = 3
 
 
 class MemoryWatch:
-    """Adds the number of live tensors to every fourth `step` event."""
+    """Adds the number of live tensors to every second `step` event."""
 
     def __init__(self, observer: Observer) -> None:
         self.o = observer

@@ -24,6 +24,7 @@ class Options:
     Attributes:
         stop_after: Optimizer steps after which the run has shown enough; 0 lets it end by itself.
         same_batch: Whether every step sees the first batch again, with the same random numbers.
+        hold_path: Where that batch is kept: the first run writes it, later ones read it.
         stretch: Whether an epoch then lasts as long as the run needs.
         no_dropout: Whether dropout is switched off.
         hold_lr: Whether the learning rate stays at its highest declared value.
@@ -44,6 +45,7 @@ class Options:
     def __init__(self, values: dict[str, Any]) -> None:
         self.stop_after = int(values.get("stop_after", 0))
         self.same_batch = bool(values.get("same_batch"))
+        self.hold_path = str(values.get("hold_path", ""))
         self.stretch = bool(values.get("stretch"))
         self.no_dropout = bool(values.get("no_dropout"))
         self.hold_lr = bool(values.get("hold_lr"))

@@ -6,6 +6,7 @@ import random
 import sys
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from torch.utils.data.distributed import DistributedSampler
 from .observe import Observer
 from .trace import digest, sample_digests, tensors_in
 
+# As they are before they are watched.
+_LOAD, _SAVE = torch.load, torch.save
 PROBED_ITEMS = 6
 REPEATED_BATCHES = 400
 SAMPLED_BATCHES = 40
@@ -165,7 +168,9 @@ class _Batches:
         self._count += 1
         o.batch_size = _size(batch)
         indices, self._given = self._indices[self._given : self._given + o.batch_size], self._given + o.batch_size
-        if o.options.same_batch:
+        if o.options.same_batch and torch.is_grad_enabled():
+            if o.options.hold_path and not self._watch.first:
+                batch = _kept(o.options.hold_path, batch)
             self._watch.first.setdefault(self._index, _clone(batch))
         with o.quiet():
             samples = sample_digests(batch) if self._count <= SAMPLED_BATCHES else []
@@ -178,6 +183,14 @@ class _Batches:
                 digest=digest(batch),
             )
         return batch
+
+
+def _kept(path: str, batch: Any) -> Any:
+    """The batch that an earlier run left at `path`; the first run leaves its own there."""
+    if Path(path).exists():
+        return _LOAD(path, weights_only=False)
+    _SAVE(batch, path)
+    return batch
 
 
 def _plain(index: Any) -> Any:

@@ -108,7 +108,9 @@ class StepWatch:
             sentinel = _Sentinel()
             tags(root.grad_fn)["dlcoder"] = sentinel
             self.graphs.append((self.o.steps, weakref.ref(sentinel)))
-        self.o.trace.write("bwd", loss=loss, site=self.o.trace.site(), fresh=fresh, **event)
+        self.o.trace.write(
+            "bwd", loss=loss, site=self.o.trace.site(), fresh=fresh, lr=_rates(self.o.optimizers), **event
+        )
         if self.o.options.below and loss <= self.o.options.below * self.first_loss and self.o.steps:
             self.o.stop("below")
         if self.o.options.local:
@@ -394,6 +396,10 @@ class StepWatch:
         """Graphs of losses from before the previous step that are still in memory."""
         self.graphs = [(step, ref) for step, ref in self.graphs if ref() is not None]
         return sum(step < self.o.steps - 1 for step, _ in self.graphs)
+
+
+def _rates(optimizers: list[Any]) -> list[list[float]]:
+    return [[float(g["lr"]) for g in optimizer.param_groups if "lr" in g] for optimizer in optimizers]
 
 
 def _numbered_grads(optimizer: Any) -> list[tuple[int, torch.Tensor]]:
