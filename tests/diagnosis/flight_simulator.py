@@ -332,6 +332,11 @@ def _entry(step: Step, at: int, pending: bool, job: Job) -> dict[str, object]:
         "output_dtypes": [step.dtype],
         "state": "scheduled" if pending else "completed",
         "retired": not pending,
+        "op_id": at,
+        "time_created_ns": 1_700_000_000_000_000_000 + at,
+        "time_discovered_started_ns": None,
+        "time_discovered_completed_ns": None,
+        "timeout_ms": 600_000,
         "is_p2p": step.source >= 0,
         "frames": [{"name": "train_step", "filename": "train.py", "line": 10 + at % 40}],
     }
