@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, distributed, nn
 from torch.amp import GradScaler
-from torch.multiprocessing.spawn import start_processes
+from torch.multiprocessing.spawn import spawn
 
 from dlcoder.templates.components.engine.classification import Classification
 from dlcoder.templates.components.engine.ema import Ema
@@ -67,9 +67,8 @@ def test_a_window_of_uneven_batches_is_one_batch() -> None:
 def test_ranks_with_uneven_shares_are_one_batch_and_stop_together(
     tmp_path: Path,
 ) -> None:
-    start_processes(
-        _rank, args=(str(tmp_path / "meeting"),), nprocs=2, start_method="fork"
-    )
+    # Not forked: a process that has computed in several threads cannot be.
+    spawn(_rank, args=(str(tmp_path / "meeting"),), nprocs=2)
 
 
 def _rank(rank: int, meeting: str) -> None:
