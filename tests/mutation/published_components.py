@@ -101,7 +101,7 @@ _MONAI = [
     _of("loss", "monai.losses", "TverskyLoss", init=_SOFTMAX),
     _of("loss", "monai.losses", "FocalLoss", {"reduction-modes": _SUM, "extreme-values": _GAMMA},
         init={"to_onehot_y": True, "use_softmax": True}, inputs=_MAPS),
-    _of("loss", "monai.losses", "DiceFocalLoss", {"half-precision": _HALF, "reduction-modes": _SUM}, init=_SOFTMAX),
+    _of("loss", "monai.losses", "DiceFocalLoss", {"half-precision": _HALF}, init=_SOFTMAX),
     _of("loss", "monai.losses", "SSIMLoss", init={"spatial_dims": 2}),
     _of("loss", "monai.losses", "ContrastiveLoss"),
     _of("loss", "monai.losses", "BarlowTwinsLoss"),

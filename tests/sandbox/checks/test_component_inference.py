@@ -127,3 +127,23 @@ def test_comments_and_docstrings_are_no_code_to_blame():
     source = Source("code.py", '"""x.detach()"""\n# y.detach()\nz = a.detach()\n')
 
     assert source.first(r"detach") == 3
+
+
+def test_a_running_average_is_known_for_what_it_is():
+    code = (
+        "class AverageMeter:\n    def __init__(self):\n        self.sum = self.count = self.avg = 0\n"
+        "    def update(self, val, n=1):\n        self.sum += val * n\n        self.count += n\n"
+        "        self.avg = self.sum / self.count\n"
+    )
+
+    assert run(code, "metric", checks=("accumulation",))["accumulation"]["status"] == "pass"
+    assert run(code.replace("val * n", "val"), "metric", checks=("accumulation",))["accumulation"]["status"] == "fail"
+
+
+def test_a_detached_coefficient_is_taken_for_deliberate_and_a_detached_term_is_not():
+    header = "import torch\n\n\ndef weighted_mse_loss(pred, target):\n    error = (pred - target) ** 2\n"
+    factor = header + "    return ((-error).exp().detach() * error).mean()\n"
+    term = header + "    return (error + error.detach() * 0 + (pred - target).abs().detach()).mean()\n"
+
+    assert run(factor, "loss", checks=("gradient-correct",))["gradient-correct"]["status"] == "skip"
+    assert run(term, "loss", checks=("gradient-flows",))["gradient-flows"]["status"] == "pass"

@@ -460,7 +460,9 @@ def batches(case: DatasetCase) -> Measured:
     case.need("map")
     made = case.make()
     collate = _collate(case)
-    subset = Subset(made, list(range(min(len(made), 5))))
+    # The last item beside the first: where lengths run out, it differs. An odd number leaves a batch of one.
+    chosen = [0, len(made) - 1, *range(1, max(min(len(made) - 1, 4), 1))]
+    subset = Subset(made, chosen if len(chosen) % 2 else chosen[:-1])
     try:
         sizes = [len(leaves(batch)[0]) for batch in DataLoader(subset, batch_size=2, collate_fn=collate)]
     except Exception as error:

@@ -223,7 +223,7 @@ def guesses(
         return [special]
     documented = _documented(parameters, source)
     found = [
-        _with_extras(layout, names, documented, _score(layout, name, names, source, documented)) for layout in LAYOUTS
+        _with_extras(layout, names, documented, _score(layout, name, names, source, documented)) for layout in layouts
     ]
     found.sort(key=lambda guess: -guess.score)
     if documented:

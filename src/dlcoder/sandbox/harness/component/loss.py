@@ -207,10 +207,11 @@ class LossCase(Subject):
         """The loss as a float."""
         return judge.number(self.loss(inputs, module))
 
-    def value_and_grad(self, inputs: Inputs, module: Any = None) -> tuple[float, Tensor | None]:
-        """The loss and its gradient with respect to the prediction (None where no graph leads there)."""
-        leaf = inputs[self.pred].detach().clone().requires_grad_()
-        value = self.loss({**inputs, self.pred: leaf * 1}, module)
+    def value_and_grad(self, inputs: Inputs, module: Any = None, name: str = "") -> tuple[float, Tensor | None]:
+        """The loss and its gradient with respect to an input, by default the prediction; None where none flows."""
+        name = name or self.pred
+        leaf = inputs[name].detach().clone().requires_grad_()
+        value = self.loss({**inputs, name: leaf * 1}, module)
         if not value.requires_grad:
             return judge.number(value), None
         return judge.number(value), judge.gradients(value, [leaf])[0]

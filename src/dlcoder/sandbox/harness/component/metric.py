@@ -70,9 +70,9 @@ class MetricCase(LossCase):
         super().prepare()
 
     def _is_meter(self) -> bool:
-        """Recognise an average of numbers with counts: update(value, n), with the average as an attribute or a method."""
+        """Recognise an average of numbers with counts: update(value, n), the average an attribute or a method."""
         made = self.fresh()
-        update = getattr(made, "update", None) or getattr(made, "add", None)
+        update: Any = getattr(made, "update", None) or getattr(made, "add", None)
         names = list(inspect.signature(update).parameters) if callable(update) else []
         if len(names) != 2 or not re.fullmatch(r"n|num|count|k|weight|batch_size|size", names[1]):
             return False

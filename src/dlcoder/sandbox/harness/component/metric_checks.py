@@ -39,6 +39,8 @@ def mixed(case: MetricCase, seed: int) -> Inputs:
     """Eight samples, of which some are predicted perfectly, more of them in the first five."""
     inputs = case.inputs(seed, B=8, N=8)
     right = torch.tensor([1, 1, 0, 1, 1, 0, 1, 0], dtype=torch.bool)
+    if len(case.specs) != 2:
+        return inputs
     if case.family in (*INDEXED, "multilabel", "binary", "binary-map", "binary-squeezed", "onehot"):
         ideal = case.perfect(inputs)[case.pred]
     elif case.family in ("pixels-hard", "classes-hard"):

@@ -146,6 +146,13 @@ class ModelCase(Subject):
             Skip: There are none.
         """
         found = [i for i, value in enumerate(outputs) if value.dim() and value.shape[0] == self.batch]
+        if not found and all(value.dim() for value in outputs) and self.main.shape and str(self.main.shape[0]) == "B":
+            alone = self.outputs(self.evaluated, self.inputs(B=2))
+            if [value.shape for value in alone] == [value.shape for value in outputs]:
+                where = self.source.point(r"\[-1\]|\[0\]|mean\(0|sum\(0|dim=0|squeeze", r"return")
+                shown = ", ".join(str(tuple(value.shape)) for value in outputs[:3])
+                why = "The output is the same size for any batch: samples are lost or merged."
+                raise Broken(shown, f"a first dimension of {self.batch}", why, f"Keep the batch dimension at {where}.")
         if not found or any(self.inputs()[spec.name].dim() == 0 for spec in self.specs):
             raise Skip("no output has the batch as its first dimension")
         return found

@@ -17,7 +17,7 @@ from .source import Source
 _SCHEDULER = getattr(torch.optim.lr_scheduler, "LRScheduler", torch.optim.lr_scheduler._LRScheduler)
 _WARMUP = r"(num_)?warm_?up(_steps|_iters|_epochs|_iterations|_updates)?"
 _TOTAL = (
-    r"(num_)?(total|max|training|num_training|decay|train)_?(steps|iters|iterations|epochs|updates)|"
+    r"(num_)?(lr_)?(total|max|training|num_training|decay|train)_?(steps|iters|iterations|epochs|updates)|"
     r"T_max|t_max|total|num_steps"
 )
 _LOW = r"(min|final|end)_lr|eta_min|min_lr_(ratio|factor)|final_(ratio|factor)|min_(ratio|factor)|floor"

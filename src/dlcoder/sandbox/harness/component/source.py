@@ -107,9 +107,8 @@ class Source:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div)):
                 sides = (node.left, node.right)
-                if any(_detaches(side, number) for side in sides) and not all(
-                    _detaches(side, number) for side in sides
-                ):
+                held = [_detaches(side, number) for side in sides]
+                if any(held) and not all(held) and _varies(sides[held.index(False)]):
                     return True
             if isinstance(node, ast.Assign) and _detaches(node.value, number):
                 names = " ".join(n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name))
@@ -191,3 +190,8 @@ def _detaches(node: ast.AST, number: int) -> bool:
     return any(
         isinstance(n, ast.Attribute) and n.attr in ("detach", "data") and n.lineno == number for n in ast.walk(node)
     )
+
+
+def _varies(node: ast.AST) -> bool:
+    """Whether an expression holds more than constants and settings."""
+    return any(isinstance(n, ast.Call) or (isinstance(n, ast.Name) and n.id != "self") for n in ast.walk(node))
