@@ -76,7 +76,7 @@ class Layout:
         return {
             "/etc/passwd": f"root:x:0:0:root:/:/bin/false\nsandbox:x:{self.uid}:{self.gid}:sandbox:/tmp:/bin/sh\n",
             "/etc/group": f"root:x:0:\nsandbox:x:{self.gid}:\n",
-            "/etc/hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+            "/etc/hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n::ffff:127.0.0.1 localhost\n",
             "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
             "/etc/resolv.conf": "",
             "/etc/machine-id": "0" * 32 + "\n",
