@@ -90,7 +90,7 @@ class Watcher:
 
     def _remember_earlier(self, file: Path, before: _Seen) -> None:
         """Find where a rotated log went: it keeps its inode when renamed, and gets the suffix .1 when copied."""
-        moved = [other for other in _siblings(file) if other.stat().st_ino == before.inode]
+        moved = [other for other in _siblings(file) if other != file and other.stat().st_ino == before.inode]
         copied = [file.with_name(f"{file.name}.1")]
         found = next((other for other in (*moved, *copied) if other.is_file()), None)
         watched = {one for path in self._paths for one in _files(path)}

@@ -33,6 +33,8 @@ _MOST_READ = 256
 """Logs whose lines are shown on the timeline; more ranks than that fit on no screen."""
 _MOST_CURVED = 4
 _MOST_EXCERPTS = 40
+_MOST_SAMPLED = 4000
+"""Lines from all over a long log that its curves are drawn from."""
 _STATUS = {
     "failed": "The run failed",
     "degraded": "The run goes wrong",
@@ -199,7 +201,8 @@ def _charts(found: Diagnosis, material: _Material) -> list[page_curves.Chart]:
 def _curve_lines(reading: Reading, material: _Material) -> list[Line]:
     document = reading.document
     sample = material.surveys[document.name].sample
-    lines = {(line.number, line.raw): line for line in (*sample, *document.routine, *document.lines)}
+    evenly = sample[:: len(sample) // _MOST_SAMPLED + 1]
+    lines = {(line.number, line.raw): line for line in (*evenly, *document.routine, *document.lines)}
     return sorted(lines.values(), key=lambda line: line.number)
 
 

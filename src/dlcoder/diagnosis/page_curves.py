@@ -27,6 +27,7 @@ TITLES = {
 _COUNTER = re.compile(r"(?:\b|_)(step|iter|epoch)(?:s|ation)?\b[\"']?[^\w\n]{1,4}(\d{1,12})(?![\d.])", re.IGNORECASE)
 _MOST_SERIES = 4
 _MOST_POINTS = 500
+_MOST_VALUES = 1_000_000
 _LOG_SPAN = 300.0
 """A range of values wider than this factor is drawn on a logarithmic axis."""
 WIDTH, HEIGHT = 520, 212
@@ -70,7 +71,7 @@ def charts(lines: Sequence[Line], source: str, failure: FirstFailure | None) -> 
         source: Its name.
         failure: The first failure of the run; it is marked if it is in this log.
     """
-    series = [s for s in read_series(lines) if len(s.points) >= 2]
+    series = [s for s in read_series(lines, _MOST_VALUES) if len(s.points) >= 2]
     counters = _counters(lines)
     found = []
     for kind, title in TITLES.items():

@@ -113,7 +113,7 @@ def _rows(check: Check, name_width: int, measured_width: int, bound_width: int, 
     bound = "" if check.status == "skip" else check.expected
     if not bound:
         measured_width += bound_width
-    cells = f"{_cell(check.name, name_width):<{name_width}}  {_cell(measured, measured_width):<{measured_width}}"
+    cells = f"{clean(check.name, name_width):<{name_width}}  {_cell(measured, measured_width):<{measured_width}}"
     row = f"{cells} {_cell(bound, bound_width)}".rstrip()
     status = paint(f"{check.status.upper():<5}", _STYLES[check.status])
     rows = [f"{status} {paint(row, 'dim') if check.status == 'skip' else row}"]
