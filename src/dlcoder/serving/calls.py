@@ -1,11 +1,12 @@
 """One call of one tool, from raw arguments to an answer, whatever happens in between."""
 
+import base64
 import logging
 from collections.abc import Mapping
 from typing import Any
 
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult, InputRequiredResult, TextContent
+from mcp.types import CallToolResult, ImageContent, InputRequiredResult, TextContent
 
 from dlcoder.errors import UserError
 from dlcoder.paths import Roots
@@ -34,9 +35,10 @@ async def call_tool(
         if isinstance(roots, InputRequiredResult):
             return roots
         answer = await _run(tool, parsed, roots, ctx)
-        return CallToolResult(
-            content=[TextContent(type="text", text=portable_text(answer.text()))], structured_content=compact(answer)
-        )
+        text = TextContent(type="text", text=portable_text(answer.text()))
+        pictures = [base64.b64encode(image).decode("ascii") for image in answer.images()]
+        images = [ImageContent(type="image", data=picture, mime_type="image/png") for picture in pictures]
+        return CallToolResult(content=[text, *images], structured_content=compact(answer))
     except UserError as error:
         return refusal(portable_text(str(error)))
     except (Exception, SystemExit, KeyboardInterrupt) as error:

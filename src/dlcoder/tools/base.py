@@ -24,6 +24,10 @@ class ToolOutput(BaseModel):
     def text(self) -> str:
         """The answer for a reader: the verdict first, then what to do, in as few tokens as carry it."""
 
+    def images(self) -> list[bytes]:
+        """Pictures that belong to the answer, as PNG files."""
+        return []
+
 
 @dataclass(frozen=True)
 class Call:

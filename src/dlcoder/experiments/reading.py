@@ -1,0 +1,340 @@
+"""Folders and files of any training program, read into runs."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlcoder.errors import UserError
+from dlcoder.experiments.logs import (
+    STEP_NAMES,
+    Columns,
+    columns_of,
+    event_columns,
+    jsonl_columns,
+    number,
+    read_csv,
+    read_jsonl,
+)
+from dlcoder.experiments.runs import Run, flatten, series_of
+from dlcoder.progress import Progress, silent
+from dlcoder.text import clean
+
+_LOGS = ("metrics.jsonl", "eval.jsonl", "log.jsonl", "metrics.csv", "history.jsonl", "progress.csv", "log.csv")
+_CONFIGS = (
+    "config.yaml",
+    "config.yml",
+    "config.json",
+    "hparams.yaml",
+    ".hydra/config.yaml",
+    "args.json",
+    "files/config.yaml",
+)
+_SEED = re.compile(r"(?:^|[._/-])seed$", re.IGNORECASE)
+_SEED_IN_NAME = re.compile(r"(?:^|[-_/ ])(?:seed|s)[-_=]?(\d+)(?=$|[-_/ ])", re.IGNORECASE)
+_TIME = ("time_iter", "step_time", "iter_time", "train/step_time")
+_MEMORY = ("max_mem", "peak_memory_mb", "max_memory_mb", "gpu_memory_mb", "memory_mb")
+_ARM_COLUMNS = ("arm", "method", "model", "variant", "config", "name", "condition", "run")
+_SKIPPED = {"checkpoints", "wandb", "evaluation", "__pycache__", ".git", ".venv", "venv", "node_modules", "summary"}
+
+
+def read_runs(paths: Sequence[Path], wanted: Callable[[set[str]], set[str]], progress: Progress = silent) -> list[Run]:
+    """Read every run below `paths`.
+
+    Args:
+        paths: Folders and files.
+        wanted: Chooses, of all logged names, those to read in long logs.
+        progress: Told after each run.
+
+    Raises:
+        UserError: A path does not exist, or there is no run.
+    """
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{str(path)!r} does not exist.", "Give folders of runs, or their log files.")
+    places = [place for path in paths for place in _places(path)]
+    if not places:
+        raise UserError(
+            f"There is no run in {', '.join(map(str, paths))}.",
+            "Give folders that hold metrics.jsonl, metrics.csv, trainer_state.json, TensorBoard events or W&B runs.",
+        )
+    base = _common([place if place.is_dir() else place.parent for place in places])
+    names = frozenset(wanted(_logged(places)))
+    runs: list[Run] = []
+    for index, place in enumerate(places):
+        runs += _read(place, _short(place, base), names)
+        progress(f"Read {index + 1} of {len(places)} runs", (index + 1) / len(places))
+    return runs
+
+
+def _common(folders: list[Path]) -> Path:
+    base = folders[0]
+    while not all(folder.is_relative_to(base) for folder in folders):
+        base = base.parent
+    return base.parent if base in folders and len(set(folders)) == 1 else base
+
+
+def _short(place: Path, base: Path) -> str:
+    name = place.relative_to(base) if place.is_relative_to(base) else place
+    return clean(str(name), 120)
+
+
+def _places(path: Path) -> Iterator[Path]:
+    """The folders and files that are runs (or tables of runs), in the order of their names."""
+    if path.is_file():
+        yield path
+        return
+    if _is_run(path):
+        yield path
+        return
+    folders = sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
+    found = False
+    for child in folders:
+        if child.name in _SKIPPED and not (child.name == "wandb" and not found):
+            continue
+        for place in _places(child):
+            found = True
+            yield place
+    if not found:
+        yield from sorted(child for child in path.iterdir() if child.suffix in (".jsonl", ".csv", ".tsv"))
+
+
+def _is_run(folder: Path) -> bool:
+    return (
+        any((folder / name).is_file() for name in (*_LOGS, "run.json", "arm.json", "trainer_state.json"))
+        or (folder / "files/wandb-summary.json").is_file()
+        or (folder / "wandb-summary.json").is_file()
+        or next(folder.glob("events.out.tfevents.*"), None) is not None
+        or next(folder.glob("checkpoint-*/trainer_state.json"), None) is not None
+    )
+
+
+def _logged(places: list[Path]) -> set[str]:
+    """Names that logs carry, from the first and last lines of some runs."""
+    names: set[str] = set()
+    for place in places[:: max(1, len(places) // 20)]:
+        files = [place] if place.is_file() else [place / name for name in _LOGS if (place / name).is_file()]
+        for file in files:
+            with file.open("rb") as stream:
+                head = stream.read(20_000)
+            for line in head.splitlines()[:20]:
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(row, dict):
+                    names |= {str(name) for name, value in row.items() if number(value) is not None}
+    return names
+
+
+def _read(place: Path, name: str, wanted: frozenset[str]) -> list[Run]:
+    wanted = wanted | frozenset((*_TIME, *_MEMORY))
+    if place.is_file():
+        return _read_file(place, name, wanted)
+    run = Run(name=name, source="log")
+    columns = _folder_columns(place, run, wanted)
+    _configure(place, run)
+    _take(run, columns)
+    _judge(place, run)
+    return [run]
+
+
+def _read_file(path: Path, name: str, wanted: frozenset[str]) -> list[Run]:
+    if path.name == "trainer_state.json":
+        run = Run(name=name, source="Hugging Face Trainer")
+        _take(run, _trainer_state(path))
+        return [run]
+    if ".tfevents." in path.name:
+        run = Run(name=name, source="TensorBoard")
+        _take(run, event_columns([path]))
+        return [run]
+    if path.suffix not in (".csv", ".tsv", ".jsonl", ".json", ".ndjson"):
+        raise UserError(
+            f"{path.name!r} is no log of a known kind.", "Give JSONL, CSV, TensorBoard events or folders of runs."
+        )
+    head = path.open("rb").read(4096)
+    rows = read_csv(path) if path.suffix in (".csv", ".tsv") else None
+    if rows is None and _is_table(read_jsonl(path) if len(head) < 4096 else _head_rows(head)):
+        rows = read_jsonl(path)
+    if rows is not None and _is_table(rows):
+        return [_row_run(row, f"{name}:{index + 1}") for index, row in enumerate(rows)]
+    run = Run(name=name, source=path.suffix.lstrip(".").upper())
+    _take(run, columns_of(rows) if rows is not None else jsonl_columns(path, wanted))
+    _seed_from_name(run)
+    return [run]
+
+
+def _head_rows(head: bytes) -> list[dict[str, Any]]:
+    rows = []
+    for line in head.splitlines()[:-1]:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def _is_table(rows: list[dict[str, Any]]) -> bool:
+    """Whether the rows are runs, not steps of one."""
+    if not rows:
+        return False
+    names = {name.lower() for name in rows[0]}
+    return bool(names & {"seed", *_ARM_COLUMNS}) or not names & set(STEP_NAMES)
+
+
+def _row_run(row: dict[str, Any], name: str) -> Run:
+    run = Run(name=name, source="table")
+    lowered = {key.lower(): key for key in row}
+    arm = next((lowered[column] for column in _ARM_COLUMNS if column in lowered), None)
+    for key, value in row.items():
+        parsed = number(value)
+        if key == arm:
+            run.arm = clean(str(value), 80)
+        elif _SEED.search(key):
+            run.seed = _plain(value)
+        elif key.lower() == "status":
+            failed = str(value).lower() in ("crashed", "failed", "error", "killed", "oom")
+            run.status = "crashed" if failed else "finished"
+            run.why = f"status {clean(str(value), 40)}" if failed else ""
+        elif parsed is not None and not (value == "" or value is None):
+            if math.isfinite(parsed):
+                run.results[key] = parsed
+            else:
+                run.status, run.why = "diverged", f"{key} is {value}"
+        elif value not in ("", None):
+            run.config[key] = value
+    return run
+
+
+def _folder_columns(folder: Path, run: Run, wanted: frozenset[str]) -> Columns:
+    columns: Columns = {}
+    for name in _LOGS:
+        file = folder / name
+        if file.is_file():
+            new = columns_of(read_csv(file)) if file.suffix == ".csv" else jsonl_columns(file, wanted)
+            # The same quantity over the validation set must not mix with that of training batches.
+            if name == "eval.jsonl":
+                new = {f"eval/{key}": value for key, value in new.items()}
+            columns.update(new)
+    if (folder / "hparams.yaml").is_file():
+        run.source = "Lightning"
+    states = [folder / "trainer_state.json", *folder.glob("checkpoint-*/trainer_state.json")]
+    states = [state for state in states if state.is_file()]
+    if states:
+        run.source = "Hugging Face Trainer"
+        columns.update(_trainer_state(max(states, key=_global_step)))
+    events = list(folder.glob("events.out.tfevents.*"))
+    if events and not columns:
+        run.source = "TensorBoard"
+        columns.update(event_columns(events))
+    for summary in (folder / "files/wandb-summary.json", folder / "wandb-summary.json"):
+        if summary.is_file():
+            run.source = "Weights & Biases"
+            values = {key: number(value) for key, value in _json(summary).items()}
+            run.results |= {k: v for k, v in values.items() if v is not None and math.isfinite(v) and k[0] != "_"}
+            runtime = number(_json(summary).get("_runtime"))
+            run.hours = runtime / 3600 if runtime is not None and math.isfinite(runtime) else None
+    return columns
+
+
+def _global_step(state: Path) -> float:
+    return number(_json(state).get("global_step")) or 0.0
+
+
+def _trainer_state(path: Path) -> Columns:
+    history = _json(path).get("log_history")
+    return columns_of(row for row in history if isinstance(row, dict)) if isinstance(history, list) else {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _configure(folder: Path, run: Run) -> None:
+    for name in _CONFIGS:
+        if (folder / name).is_file():
+            run.config = flatten(_settings(folder / name))
+            break
+    record = _json(folder / "run.json")
+    if record:
+        run.source = "dlcoder project" if run.source == "log" else run.source
+        found = record.get("git")
+        git = found if isinstance(found, dict) else {}
+        run.facts = {
+            "commit": str(git.get("commit") or ""),
+            "data": json.dumps(record.get("data"), sort_keys=True) if record.get("data") else "",
+            "torch": str(record.get("packages", {}).get("torch", "")),
+            "GPUs": ", ".join(record.get("gpus") or []),
+        }
+        run.gpus = len(record.get("gpus") or [])
+        run.starts = max(1, len(list(folder.glob("run*.json"))))
+        run.config.setdefault("seed", record.get("seed")) if record.get("seed") is not None else None
+    plan = _json(folder / "arm.json")
+    if plan:
+        run.arm, run.control = str(plan.get("arm")), bool(plan.get("control"))
+        run.seed = plan.get("seed")
+        run.starts = max(run.starts, int(plan.get("starts") or 1))
+        run.hours = float(plan["hours"]) if isinstance(plan.get("hours"), int | float) else run.hours
+        if plan.get("status") in ("failed", "running"):
+            run.status = "crashed" if plan["status"] == "failed" else "unfinished"
+            run.why = f"exit status {plan.get('exit_status')}" if plan["status"] == "failed" else "it never ended"
+    if run.seed is None:
+        run.seed = next((_plain(value) for key, value in run.config.items() if _SEED.search(key)), None)
+    if run.seed is None:
+        _seed_from_name(run)
+
+
+def _seed_from_name(run: Run) -> None:
+    found = _SEED_IN_NAME.search(re.sub(r"\.\w+$", "", run.name))
+    run.seed = int(found[1]) if found else None
+
+
+def _plain(value: Any) -> int | str | None:
+    if isinstance(value, str) and re.fullmatch(r"\d+(\.0)?", value):
+        return int(float(value))
+    return value if isinstance(value, int | str) else None if value is None else str(value)
+
+
+def _settings(path: Path) -> Any:
+    if path.suffix == ".json":
+        return _json(path)
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8", errors="replace")) or {}
+    except yaml.YAMLError:
+        return {}
+
+
+def _take(run: Run, columns: Columns) -> None:
+    run.series = {name: series_of(steps, values) for name, (steps, values) in columns.items()}
+    for name in _TIME:
+        if name in run.series and run.hours is None:
+            run.hours = run.series[name].total / 3600
+    memory = [run.series[name].high for name in _MEMORY if name in run.series]
+    run.memory_mb = max((value for value in memory if not math.isnan(value)), default=None)
+    for name in (*_TIME, *_MEMORY):
+        run.series.pop(name, None)
+    if "train_runtime" in run.series and run.hours is None:
+        run.hours = run.series["train_runtime"].last / 3600
+
+
+def _judge(folder: Path, run: Run) -> None:
+    errors = sorted(folder.glob("error_rank*.txt"))
+    if errors:
+        last = (errors[0].read_text(errors="replace").strip().splitlines() or [""])[-1]
+        run.status, run.why = "crashed", f"{errors[0].name}: {clean(last, 120)}"
+    for name, series in run.series.items():
+        if "loss" in name.lower() and (series.ends_bad or (series.bad and run.status == "crashed")):
+            run.status, run.why = "diverged", f"{name} is not finite from step {series.first_bad:g}"
+            return
+        grew = series.count >= 20 and series.last > 10 * max(abs(series.first), 1e-9)
+        if "loss" in name.lower() and "eval" not in name and grew:
+            run.status, run.why = "diverged", f"{name} rose from {series.first:.4g} to {series.last:.4g}"
+            return

@@ -1,0 +1,82 @@
+"""The tool `summarize_runs`: from logs to a table that can be believed."""
+
+import asyncio
+from typing import Any, Literal
+
+from pydantic import Field, PrivateAttr
+
+from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
+
+
+class SummarizeInput(ToolInput):
+    """The arguments of `summarize_runs`."""
+
+    paths: list[str] = Field(
+        description="Folders of runs, or logs: dlcoder projects, JSONL, CSV, TensorBoard, W&B offline, Lightning, HF.",
+        min_length=1,
+    )
+    baseline: str | None = Field(
+        default=None, description="The control: an arm's name or a run of it. Default: the plan's."
+    )
+    metric: str | None = Field(
+        default=None, description="Its logged name; add :min or :max, and @best for a run's best instead of last value."
+    )
+    format: Literal["markdown", "latex", "csv"] = Field(default="markdown", description="Of the tables.")
+
+
+class SummarizeOutput(ToolOutput):
+    """The tables, and every reason to doubt them."""
+
+    metric: str
+    better: str
+    baseline: str
+    verdict: str
+    table: str
+    ablation: str = ""
+    stability: str = ""
+    arms: list[dict[str, Any]] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
+    _image: bytes | None = PrivateAttr(default=None)
+
+    def text(self) -> str:
+        """The verdict, the tables, the doubts."""
+        parts = [self.verdict, self.table, self.ablation and f"What each arm changes:\n{self.ablation}"]
+        parts += [self.stability and f"Under new seeds (bootstrap):\n{self.stability}"]
+        shown = [f"- {warning}" for warning in self.warnings[:12]]
+        more = [f"- and {len(self.warnings) - 12} more"] if len(self.warnings) > 12 else []
+        parts += ["Doubts:\n" + "\n".join([*shown, *more])] if shown else []
+        return "\n\n".join(part for part in parts if part)
+
+    def images(self) -> list[bytes]:
+        """The plot, where matplotlib is installed."""
+        return [] if self._image is None else [self._image]
+
+
+async def run(arguments: SummarizeInput, call: Call) -> SummarizeOutput:
+    """Read, compare, draw; in a thread, so that the caller can turn away."""
+    paths = [call.roots.resolve(path) for path in arguments.paths]
+
+    def work() -> SummarizeOutput:
+        from dlcoder.experiments.report import summary_output
+
+        fields, image = summary_output(paths, arguments.baseline, arguments.metric, arguments.format, call.progress)
+        answer = SummarizeOutput.model_validate(fields)
+        answer._image = image
+        return answer
+
+    return await asyncio.to_thread(work)
+
+
+TOOL = Tool(
+    name="summarize_runs",
+    title="Compare finished runs",
+    description=(
+        "Turns the logs of runs into a result table: mean, sd, confidence intervals, paired difference to the control "
+        "with its interval, p corrected by Holm, effect size, rank stability, best-of-k, GPU hours, memory; and a plot. "
+        "Runs are put into arms by their settings, seeds pair them. Names runs that crashed, diverged, were resumed "
+        "or differ where they should not; one seed is no finding. Call it before you claim that something helped."
+    ),
+    input=SummarizeInput,
+    output=SummarizeOutput,
+    run=run,
+)

@@ -1,0 +1,219 @@
+"""Runs of every origin become one table, and every reason to doubt it is named."""
+
+import csv
+import io
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch.utils.tensorboard import SummaryWriter
+
+from dlcoder.errors import UserError
+from dlcoder.experiments.report import summary_output
+from dlcoder.experiments.summary import Summary, summarize
+from dlcoder.progress import silent
+
+SEEDS = range(6)
+
+
+def value(arm: str, seed: int) -> float:
+    return (
+        0.7
+        + 0.01 * random.Random(seed).random()
+        + (0.02 if arm == "new" else 0)
+        + 0.002 * random.Random(f"{arm}{seed}").random()
+    )
+
+
+def curve(arm: str, seed: int) -> list[tuple[int, float]]:
+    return [(step, value(arm, seed) * step / 100) for step in range(10, 101, 10)]
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def project(folder: Path, arm: str, seed: int, **config: Any) -> None:
+    losses = [{"step": s, "loss_total": 2 / s, "time_iter": 36.0, "max_mem": 500.0 + seed} for s, _ in curve(arm, seed)]
+    write(folder / "metrics.jsonl", lines(losses))
+    write(folder / "eval.jsonl", lines([{"step": s, "epoch": 0, "metric_accuracy": v} for s, v in curve(arm, seed)]))
+    settings = {"seed": seed, "train": {"lr": 0.01 if arm == "new" else 0.001, **config}}
+    write(folder / "config.yaml", json.dumps(settings))
+    write(
+        folder / "run.json",
+        json.dumps({"seed": seed, "git": {"commit": "abc"}, "packages": {"torch": "2.13"}, "gpus": []}),
+    )
+
+
+def projects(root: Path) -> None:
+    for arm in ("old", "new"):
+        for seed in SEEDS:
+            project(root / f"{arm}-{seed}", arm, seed)
+
+
+def jsonl(root: Path) -> None:
+    for arm in ("old", "new"):
+        for seed in SEEDS:
+            write(root / arm / f"seed{seed}.jsonl", lines([{"step": s, "val/acc": v} for s, v in curve(arm, seed)]))
+
+
+def lightning(root: Path) -> None:
+    for arm in ("old", "new"):
+        for seed in SEEDS:
+            folder = root / arm / "lightning_logs" / f"version_{seed}"
+            rows = "".join(f"0,{s},{v!r},\n0,{s},,0.5\n" for s, v in curve(arm, seed))
+            write(folder / "metrics.csv", "epoch,step,val_acc,train_loss\n" + rows)
+            write(folder / "hparams.yaml", f"seed: {seed}\nlr: {0.01 if arm == 'new' else 0.001}\n")
+
+
+def hugging_face(root: Path) -> None:
+    for arm in ("old", "new"):
+        for seed in SEEDS:
+            history = [{"step": s, "epoch": s / 50, "eval_accuracy": v, "eval_loss": 1.0} for s, v in curve(arm, seed)]
+            for step in (50, 100):
+                state = {"global_step": step, "log_history": history[: step // 10]}
+                write(root / f"{arm}-seed{seed}" / f"checkpoint-{step}" / "trainer_state.json", json.dumps(state))
+
+
+def tensorboard(root: Path) -> None:
+    for arm in ("old", "new"):
+        for seed in SEEDS:
+            with SummaryWriter(str(root / f"{arm}_s{seed}")) as writer:
+                for s, v in curve(arm, seed):
+                    writer.add_scalar("val/accuracy", v, s)
+                    writer.add_scalar("train/loss", 1.0, s, new_style=True)
+
+
+def wandb(root: Path) -> None:
+    for arm in ("old", "new"):
+        for seed in SEEDS:
+            files = root / "wandb" / f"offline-run-2026_{arm}{seed}" / "files"
+            write(
+                files / "wandb-summary.json", json.dumps({"val_acc": value(arm, seed), "_runtime": 360.0, "_step": 9})
+            )
+            lr = 0.01 if arm == "new" else 0.001
+            write(
+                files / "config.yaml", f"lr:\n  value: {lr}\nseed:\n  value: {seed}\n_wandb:\n  value: {{a: {seed}}}\n"
+            )
+
+
+def table(root: Path) -> None:
+    rows = "".join(f"{arm},{seed},{value(arm, seed)!r}\n" for arm in ("old", "new") for seed in SEEDS)
+    write(root / "results.csv", "method,seed,test_acc\n" + rows)
+
+
+WRITERS = [projects, jsonl, lightning, hugging_face, tensorboard, wandb, table]
+
+
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.__name__)
+def test_runs_of_every_origin_give_the_same_table(writer: Any, tmp_path: Path) -> None:
+    writer(tmp_path)
+    names = ("old", "new") if writer not in (projects, lightning, wandb) else ("lr=0.001", "lr=0.01")
+    summary = summarize([tmp_path], names[0], None)
+    control, other = summary.rows
+    assert (control.arm.name.partition("/")[0], other.arm.name.partition("/")[0]) == names
+    assert [sorted(row.values) for row in summary.rows] == [list(SEEDS)] * 2
+    digits = 1e-6 if writer is tensorboard else 1e-12
+    assert control.mean == pytest.approx(sum(value("old", s) for s in SEEDS) / 6, abs=digits)
+    assert other.comparison and other.comparison.test == "paired t" and other.p_holm is not None
+    expected = sum(value("new", s) - value("old", s) for s in SEEDS) / 6
+    assert other.comparison.difference == pytest.approx(expected, abs=2 * digits) and other.p_holm < 0.001
+    assert not summary.lower and not [w for w in summary.warnings if "other seeds" in w]
+
+
+def output(root: Path, baseline: str | None = None, form: str = "markdown") -> dict[str, Any]:
+    return summary_output([root], baseline, None, form, silent)[0]
+
+
+def test_the_tables_come_in_every_form_with_cost_and_picture(tmp_path: Path) -> None:
+    projects(tmp_path)
+    fields, image = summary_output([tmp_path], "lr=0.001", None, "markdown", silent)
+    assert fields["verdict"].startswith("Better than lr=0.001: lr=0.01")
+    assert (
+        "| arm | n | mean | sd | 95 % CI | bootstrap CI | diff |" in fields["table"]
+        and "0.6 | 505 |" in fields["table"]
+    )
+    assert "train.lr" in fields["ablation"] and "best of 3" in fields["stability"]
+    assert image is not None and image.startswith(b"\x89PNG")
+    rows = list(csv.DictReader(io.StringIO(output(tmp_path, "lr=0.001", "csv")["table"])))
+    assert float(rows[1]["mean"]) == pytest.approx(sum(value("new", s) for s in SEEDS) / 6, abs=1e-12)
+    latex = output(tmp_path, "lr=0.001", "latex")["table"]
+    assert latex.startswith(r"\begin{tabular}") and r"95 \% CI" in latex and latex.count(r"\\") == 3
+
+
+def warned(summary: Summary, *words: str) -> bool:
+    return any(all(word in warning for word in words) for warning in summary.warnings)
+
+
+def test_what_failed_was_resumed_or_differs_is_named(tmp_path: Path) -> None:
+    projects(tmp_path)
+    write(tmp_path / "new-0" / "error_rank0.txt", "Traceback\nRuntimeError: CUDA out of memory\n")
+    write(
+        tmp_path / "new-1" / "metrics.jsonl", lines([{"step": 1, "loss_total": 1.0}, {"step": 2, "loss_total": None}])
+    )
+    write(tmp_path / "new-2" / "run-2.json", "{}")
+    project(tmp_path / "new-3", "new", 3)
+    record = json.loads((tmp_path / "new-3" / "run.json").read_text())
+    write(tmp_path / "new-3" / "run.json", json.dumps({**record, "git": {"commit": "def"}}))
+    summary = summarize([tmp_path], "lr=0.001", None)
+    assert warned(summary, "new-0 crashed", "CUDA out of memory") and warned(summary, "new-1 diverged", "from step 2")
+    assert warned(summary, "resumed", "new-2") and warned(summary, "Runs differ in commit")
+    assert warned(summary, "its runs differ in commit") and warned(summary, "ran with other seeds", "n = 4")
+    assert summary.rows[1].comparison and summary.rows[1].comparison.n == 4
+
+
+def test_one_seed_is_never_a_finding(tmp_path: Path) -> None:
+    project(tmp_path / "a", "old", 0)
+    project(tmp_path / "b", "new", 0)
+    fields = output(tmp_path, "lr=0.001")
+    assert fields["verdict"].startswith("No arm differs") and "95 % CI" not in fields["table"]
+    assert any("no finding" in warning for warning in fields["warnings"])
+
+
+def test_arms_that_equal_the_control_or_change_much_are_doubted(tmp_path: Path) -> None:
+    for seed in SEEDS:
+        project(tmp_path / f"a{seed}", "old", seed)
+        project(tmp_path / f"b{seed}", "old", seed, ema=True)
+        project(tmp_path / f"c{seed}", "new", seed, ema=False)
+    summary = summarize([tmp_path], "lr=0.001, ema=None", None)
+    assert warned(summary, "equals the control at every seed")
+    assert warned(summary, "changes 2 settings at once", "train.lr", "train.ema")
+
+
+def test_what_is_missing_is_said_with_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        summarize([tmp_path / "absent"], None, None)
+    with pytest.raises(UserError, match="no run in"):
+        summarize([tmp_path], None, None)
+    projects(tmp_path)
+    with pytest.raises(UserError, match=r"logged 'bleu'.*eval/metric_accuracy"):
+        summarize([tmp_path], None, "bleu")
+    with pytest.raises(UserError, match=r"fits no arm.*'lr=0.001'"):
+        summarize([tmp_path], "absent", None)
+    assert summarize([tmp_path], None, "loss_total").lower
+    assert not summarize([tmp_path], None, "loss_total:max@best").lower
+
+
+def test_long_logs_are_scanned_to_the_same_numbers_and_fast(tmp_path: Path) -> None:
+    rows = [
+        {"step": s, "loss": 1 / (s + 1), "val_acc": s / 10_000, "lr": 1e-3, "time_iter": 0.1, "note": "x"}
+        for s in range(10_000)
+    ]
+    rows[5000]["loss"] = None
+    for seed in range(10):
+        write(tmp_path / f"a_s{seed}" / "metrics.jsonl", lines(rows))
+    started = time.perf_counter()
+    (row,) = summarize([tmp_path], None, None).rows
+    assert time.perf_counter() - started < 5
+    assert set(row.values.values()) == {0.9999}
+    series = row.arm.runs[0].series["loss"]
+    assert (series.bad, series.first_bad, series.count) == (1, 5000, 10_000)
+    assert row.arm.runs[0].hours == pytest.approx(1000 / 3600)
