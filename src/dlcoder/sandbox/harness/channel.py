@@ -7,7 +7,6 @@ in /proc, and ending the process are no result.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import hmac
@@ -39,7 +38,7 @@ def serve(header: dict[str, Any]) -> int:
     from . import main as run
 
     request = header.pop("request")
-    emit, finish = _open(header["frames"], base64.b64decode(header.pop("key")), header["rank"])
+    emit, finish = _open(header["frames"], bytes.fromhex(header.pop("key")), header["rank"])
     if request.get("kind") == "component":
         # Only here the code that is judged runs in this process.
         emit = _guarded(emit, finish)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from typing import Any
 
@@ -52,7 +50,7 @@ class FrameReader:
     def _check(self, line: bytes) -> dict[str, Any] | None:
         mac, _, body = line.partition(b" ")
         expected = sign(self._key, self._rank, self._number, body)
-        if not hmac.compare_digest(mac, expected):
+        if mac != expected:
             self.tampered = "something other than the harness wrote to the result channel"
             return None
         if self.complete:
@@ -68,4 +66,7 @@ class FrameReader:
 
 def sign(key: bytes, rank: int, number: int, body: bytes) -> bytes:
     """The mark that message `number` of rank `rank` carries."""
+    import hashlib  # neither is needed by a run that is no harness's, and both take time to import
+    import hmac
+
     return hmac.new(key, b"%d:%d:" % (rank, number) + body, hashlib.sha256).hexdigest().encode()

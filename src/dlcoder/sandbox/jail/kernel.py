@@ -6,11 +6,10 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import platform
 import socket
 import struct
 
-ARCH = platform.machine()
+ARCH = os.uname().machine
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x00020000, 0x02000000, 0x04000000
 CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x08000000, 0x10000000, 0x20000000, 0x40000000

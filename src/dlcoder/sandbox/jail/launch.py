@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import signal
 import socket
 import time
@@ -117,7 +116,7 @@ def process_ceiling(processes: int, request: dict[str, Any]) -> int:
     Kernels before 5.14 count all processes of a user, not those in his user namespace: what he runs already is added.
     """
     ceiling = processes + 16
-    release = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2] if part.isdigit())
+    release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2] if part.isdigit())
     if request["drop_to"] or (request["mode"] != "plain" and release >= (5, 14)):
         return ceiling
     return ceiling + _tasks_of_user(os.getuid())
