@@ -57,6 +57,7 @@ def plan(choices: Choices) -> Plan:
             "scripts/torchrun.sh": "scripts/torchrun.sh.j2",
             f"{package}/settings.py": "package/settings.py.j2",
             f"{package}/build.py": "package/build.py.j2",
+            "tests/conftest.py": "tests/conftest.py.j2",
             "tests/test_settings_files.py": "tests/test_settings_files.py.j2",
             "tests/test_training.py": "tests/test_training.py.j2",
         },
