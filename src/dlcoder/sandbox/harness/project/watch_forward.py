@@ -137,9 +137,11 @@ def _switch_off_dropout() -> None:
         setattr(torch.nn.functional, name, keep)
     attention = torch.nn.functional.scaled_dot_product_attention
 
-    def without_dropout(
-        query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, **kw: Any
-    ) -> Any:
-        return attention(query, key, value, attn_mask=attn_mask, dropout_p=0.0, **kw)
+    def without_dropout(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if len(args) > 1:
+            args = (args[0], 0.0, *args[2:])
+        elif "dropout_p" in kwargs:
+            kwargs["dropout_p"] = 0.0
+        return attention(query, key, value, *args, **kwargs)
 
     setattr(torch.nn.functional, "scaled_dot_product_attention", without_dropout)  # noqa: B010

@@ -12,10 +12,12 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from .ema import AverageWatch
 from .losses import LossWatch, scalar_factors
-from .observe import Observer, parameters_of, tags
+from .observe import MODE_LAYERS, Observer, parameters_of, tags
 from .projection import Projector
 from .trace import digest, digest_bytes, tensor_bytes
 
+NOISE = 1e-5
+"""Gradients below this share of the largest one may be rounding alone."""
 CLOSELY_WATCHED = 3
 """Steps in which single parameters are compared; later ones compare fingerprints of all."""
 
@@ -362,13 +364,16 @@ class StepWatch:
             event = dict(window.pending)
             event["after"] = digest_bytes("".join(after.values()).encode())
             if self.o.steps < CLOSELY_WATCHED:
+                largest = max((float(p.grad.abs().max()) for p in own if p.grad is not None and p.numel()), default=0.0)
                 event["unchanged"] = [
                     self.o.name(p)
                     for i, p in enumerate(own)
-                    if window.before.get(i) == after[i] and p.grad is not None and bool(p.grad.any())
+                    if window.before.get(i) == after[i] and _matters(p, largest)
                 ][:20]
             if self.o.options.nan_at:
                 event["finite"] = all(bool(p.isfinite().all()) for p in own)
+            if self.o.options.same_batch and self.o.steps < CLOSELY_WATCHED:
+                event["memories"] = digest([_memories(module) for module in self.o.live_modules()[:2]])
             event["graphs"] = self._graphs_alive()
         event["syncs"], self.o.syncs = self.o.syncs, {}
         event["mixed"], self.o.eval_forward = self.o.eval_forward, False
@@ -398,6 +403,12 @@ class StepWatch:
         return sum(step < self.o.steps - 1 for step, _ in self.graphs)
 
 
+def _memories(module: torch.nn.Module) -> list[torch.Tensor]:
+    """Buffers that are no statistics of a normalization: queues, codebooks, memory banks."""
+    owners = [m for m in module.modules() if not isinstance(m, MODE_LAYERS)]
+    return [b for m in owners for b in m.buffers(recurse=False) if b.dim()]
+
+
 def _rates(optimizers: list[Any]) -> list[list[float]]:
     return [[float(g["lr"]) for g in optimizer.param_groups if "lr" in g] for optimizer in optimizers]
 
@@ -408,6 +419,12 @@ def _numbered_grads(optimizer: Any) -> list[tuple[int, torch.Tensor]]:
 
 def _fingerprint(parameter: torch.Tensor) -> str:
     return digest_bytes(tensor_bytes(parameter))
+
+
+def _matters(parameter: torch.Tensor, largest: float) -> bool:
+    """Whether a gradient is more than rounding noise: that of a bias in front of a normalization is not."""
+    grad = parameter.grad
+    return grad is not None and grad.numel() > 0 and float(grad.abs().max()) > NOISE * largest
 
 
 def _stale(parameter: torch.Tensor) -> bool:
