@@ -29,9 +29,23 @@ _LOG_K = {
 }
 
 
+def _settled(values: Sequence[float]) -> Sequence[float]:
+    """The values without the first few, where all others are the uniform guess and no better than the first."""
+    tail = values[len(values) // 2 :]
+    if len(tail) < 5 or max(tail) - min(tail) > 0.002 or not _guess(median(tail)):
+        return values
+    start = next(i for i, v in enumerate(values) if abs(v - tail[0]) <= 0.002)
+    return values[start:] if start <= len(values) // 4 and median(values[: start + 1]) < 2 * tail[0] else values
+
+
+def _guess(level: float) -> int:
+    """The number of classes among which a loss of this level guesses, or 0."""
+    return next((k for log_k, k in _LOG_K.items() if abs(level - log_k) < 0.006 * max(1.0, log_k)), 0)
+
+
 def _level_facts(main: Series, series: Sequence[Series]) -> list[Fact]:
     """Whether the loss moves at all."""
-    values, last = main.finite, main.points[-1]
+    values, last = _settled(main.finite), main.points[-1]
     level = median(values)
     facts = []
     if falls(values, 0.02):
@@ -61,13 +75,12 @@ def _runaway_facts(main: Series) -> list[Fact]:
 
 def _guess_facts(main: Series) -> list[Fact]:
     """Whether the loss sits where a model that knows nothing sits."""
-    values, last = main.finite, main.points[-1]
+    values, last = _settled(main.finite), main.points[-1]
     level = median(values)
     facts = []
-    if (max(values) - min(values)) < 0.05 * abs(level) and level > 0.5:
-        near = [k for log_k, k in _LOG_K.items() if abs(level - log_k) < 0.006 * max(1.0, log_k)]
-        if near:
-            facts.append(fact("loss.at-log-k", last, f"{level:.4f} is ln {near[0]}: a uniform guess"))
+    narrow = (max(values) - min(values)) < 0.05 * abs(level) and level > 0.5
+    if narrow and (classes := _guess(level)):
+        facts.append(fact("loss.at-log-k", last, f"{level:.4f} is ln {classes}: a uniform guess"))
     if min(values) >= -1.0001 and values[-1] < -0.99 and abs(values[-1] - values[-2]) < 1e-3:
         facts.append(fact("loss.at-minus-one", last, "a cosine loss of -1: all outputs are alike"))
     return facts

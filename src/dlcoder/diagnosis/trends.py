@@ -135,7 +135,8 @@ def norm_facts(series: Sequence[Series]) -> list[Fact]:
             facts.append(fact("norm.exploding", point, f"the gradient norm reaches {max(finite):.3g}"))
         elif len(finite) >= 3 and finite[-1] > 20 * max(median(finite[:-1]), 1e-3):
             facts.append(fact("norm.exploding", s.points[-1], f"the gradient norm grows to {finite[-1]:.3g}"))
-    for s in (s for s in series if s.kind == "scale" and len(s.finite) >= 1):
+    scales = [s for s in series if s.kind == "scale" and s.finite and not _numbers_scalers(s)]
+    for s in scales:
         values = s.finite
         halvings = sum(b <= a / 1.9 for a, b in itertools.pairwise(values))
         if min(values) <= 1.0 and (halvings >= 1 or min(values) < 1.0):
@@ -144,6 +145,11 @@ def norm_facts(series: Sequence[Series]) -> list[Fact]:
         elif halvings >= 3 and values[-1] < values[0] / 7:
             facts.append(fact("scale.falling", s.points[-1], "the loss scale keeps falling"))
     return facts
+
+
+def _numbers_scalers(s: Series) -> bool:
+    """Whether the number is that of the scaler: `loss scaler 0 reducing loss scale to 32768.0`."""
+    return all("loss scaler " in p.line.text for p in s.points) and set(s.finite) == {0.0}
 
 
 def cost_facts(series: Sequence[Series]) -> list[Fact]:
