@@ -47,10 +47,7 @@ def main(command):
         _mount(None, "/", None, 0x4000 | 0x40000)
         for prefix in dict.fromkeys((sys.prefix, sys.base_prefix, os.getcwd())):
             _open_a_way(prefix)
-        home = f"/tmp/ordinary-{os.getpid()}"
-        os.mkdir(home)
-        os.chown(home, UID, UID)
-        os.environ["HOME"] = home
+        os.environ["HOME"] = "/nonexistent"  # the battery makes a home of its own
         os.setgroups([])
         os.setresgid(UID, UID, UID)
         os.setresuid(UID, UID, UID)
