@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 
 from support import exfiltrate, pwned, run_named
 
@@ -137,13 +138,16 @@ def list_the_disk(arena):
 
 def read_leftovers_of_others(arena):
     """What the host or an earlier run left in shared places."""
+    # An interpreter that lies in such a place is shown there, and nothing beside it.
+    interpreters = [*{sys.prefix, sys.base_prefix, os.path.dirname(sys.executable)}]
     for path in ("/tmp", "/dev/shm", "/var/tmp", "/run/lock"):
         try:
             names = [name for name in os.listdir(path) if not name.startswith(("dlcoder-", "arena-"))]
         except OSError:
             continue
-        if names:
-            pwned(f"{path} holds {names[:5]}")
+        foreign = [name for name in names if not any(p.startswith(f"{path}/{name}/") for p in interpreters)]
+        if foreign:
+            pwned(f"{path} holds {foreign[:5]}")
     for name in ("left-in-tmp", "left-in-shm"):
         _take(f"/tmp/{name}", f"/dev/shm/{name}")
 
