@@ -7,15 +7,13 @@ from pydantic import BaseModel, Field
 from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
 
 _DESCRIPTION = """\
-Find out why a training run failed, hung, diverged or is slow, from its logs: paste text, or name files and
-directories of any \
-size (one file per rank, torchrun --log-dir, Slurm output, .gz, tens of gigabytes).
-Returns causes ranked by calibrated probability, each with the decisive lines (file, line number, text), checks that
-decide, and \
-fixes; which rank failed first and which errors are only its effects; what to paste if the text does not decide.
-Call it before reading a long log yourself, for every distributed failure, NaN, out-of-memory, hang, kill, or a run
-that does not learn. \
-Add what you know as `context` ("only on 2 GPUs", "after the first epoch")."""
+Find out why a training run failed, hung, diverged or is slow, from its logs: paste text, or name files and \
+directories of any size (one file per rank, torchrun --log-dir, Slurm output, .gz, tens of gigabytes).
+Returns causes ranked by calibrated probability, each with the decisive lines (file, line number, text), checks that \
+decide, and fixes; which rank failed first and which errors are only its effects; what to paste if the text does not \
+decide.
+Call it before reading a long log yourself, for every distributed failure, NaN, out-of-memory, hang, kill, or a run \
+that does not learn. Add what you know as `context` ("only on 2 GPUs", "after the first epoch")."""
 
 
 class DiagnoseLogInput(ToolInput):
