@@ -15,6 +15,8 @@ _OTHERS = {
     "sandbox": ("dlcoder.sandbox.cli", "main", "what isolation works on this machine, and running a command in it"),
 }
 """What is no tool: the module, its function (arguments to exit status), and what it does."""
+_WITHIN = {("plan", "run"): ("dlcoder.experiments.execute", "main")}
+"""Commands within the command of a tool."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +50,10 @@ def _dispatch(arguments: list[str]) -> int:
 
         print(f"dlcoder {__version__}")
         return 0
+    if tuple(arguments[:2]) in _WITHIN:
+        module, function = _WITHIN[command, rest[0]]
+        within: Callable[[list[str]], int] = getattr(import_module(module), function)
+        return within(rest[1:])
     for listed in available():
         if command in (listed.command, listed.name):
             from dlcoder.terminal.command import run_command

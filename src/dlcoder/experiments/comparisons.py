@@ -102,7 +102,7 @@ def compare_unpaired(arm: Sequence[float], control: Sequence[float], confidence:
 
 def _p_of(difference: float, error: float, df: float) -> float | None:
     # Without any spread there is no test: equal runs are most often copies of one.
-    return t_two_sided(difference / error, df) if error > 0 else None
+    return t_two_sided(difference / error, df) if error > 1e-12 * abs(difference) else None
 
 
 def hedges_g(arm: Sequence[float], control: Sequence[float]) -> float | None:

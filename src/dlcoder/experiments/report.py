@@ -28,7 +28,6 @@ def summary_output(
         warnings.append("No plot: install dlcoder[plots].")
     fields: dict[str, Any] = dict(
         metric=summary.metric,
-        better="lower" if summary.lower else "higher",
         baseline=summary.control,
         verdict=verdict,
         table=result_table(summary, form),

@@ -12,15 +12,11 @@ class SummarizeInput(ToolInput):
     """The arguments of `summarize_runs`."""
 
     paths: list[str] = Field(
-        description="Folders of runs, or logs: dlcoder projects, JSONL, CSV, TensorBoard, W&B offline, Lightning, HF.",
+        description="Folders of runs, or logs: JSONL, CSV, TensorBoard, W&B, Lightning, HF.",
         min_length=1,
     )
-    baseline: str | None = Field(
-        default=None, description="The control: an arm's name or a run of it. Default: the plan's."
-    )
-    metric: str | None = Field(
-        default=None, description="Its logged name; add :min or :max, and @best for a run's best instead of last value."
-    )
+    baseline: str | None = Field(default=None, description="The control's name.")
+    metric: str | None = Field(default=None, description="As logged; add :min or :max, @best for best instead of last.")
     format: Literal["markdown", "latex", "csv"] = Field(default="markdown", description="Of the tables.")
 
 
@@ -28,7 +24,6 @@ class SummarizeOutput(ToolOutput):
     """The tables, and every reason to doubt them."""
 
     metric: str
-    better: str
     baseline: str
     verdict: str
     table: str
@@ -71,10 +66,9 @@ TOOL = Tool(
     name="summarize_runs",
     title="Compare finished runs",
     description=(
-        "Turns the logs of runs into a result table: mean, sd, confidence intervals, paired difference to the control "
-        "with its interval, p corrected by Holm, effect size, rank stability, best-of-k, GPU hours, memory; and a plot. "
-        "Runs are put into arms by their settings, seeds pair them. Names runs that crashed, diverged, were resumed "
-        "or differ where they should not; one seed is no finding. Call it before you claim that something helped."
+        "Turns logs of runs into a table (mean, intervals, paired difference to the control, Holm-corrected p, "
+        "effect size, cost) and a plot. Names runs that crashed, diverged or differ where they should not. Call it "
+        "before you claim that something helped."
     ),
     input=SummarizeInput,
     output=SummarizeOutput,
