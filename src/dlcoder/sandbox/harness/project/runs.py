@@ -18,8 +18,9 @@ from typing import Any
 
 Event = dict[str, Any]
 
-IDLE_S = 3.0
+IDLE_S = 4.0
 """Ranks that use no processor time for so long, one of them inside a collective, wait for ever."""
+RUNNABLE_TICKS = 1_000_000
 GRACE_S = 1.0
 """How long the other ranks have to end by themselves after one has failed."""
 LINKED_BYTES = 1 << 20
@@ -303,7 +304,7 @@ class _Idle:
             return False
         self.checked = now
         ticks = _group_ticks(self.groups)
-        if ticks > self.ticks + 1:
+        if abs(ticks - self.ticks) > 1:
             self.ticks, self.since = ticks, now
         return now - self.since > IDLE_S
 
@@ -317,7 +318,8 @@ def _group_ticks(groups: set[int]) -> int:
             except OSError:
                 continue
             if int(fields[2]) in groups:
-                total += int(fields[11]) + int(fields[12])
+                # A process that could run and gets no processor, on a busy machine, does not hang.
+                total += int(fields[11]) + int(fields[12]) + (RUNNABLE_TICKS if fields[0] in "RD" else 0)
     return total
 
 
