@@ -22,9 +22,7 @@ def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("root")
 
     async def scaffold() -> dict:
-        server = StdioServerParameters(
-            command=sys.executable, args=["-m", "dlcoder", "serve", "--root", str(folder)]
-        )
+        server = StdioServerParameters(command=sys.executable, args=["-m", "dlcoder", "serve", "--root", str(folder)])
         async with Client(server, read_timeout_seconds=300) as client:
             answer = await client.call_tool(
                 "scaffold_project", {"path": "classifier", "spec": {"task": "classification"}}

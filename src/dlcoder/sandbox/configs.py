@@ -39,7 +39,12 @@ def _files(project: Path, named: tuple[str, ...]) -> Iterator[Path]:
     rest = []
     for path in sorted(project.rglob("*")):
         inside = path.relative_to(project).parts
-        if path.suffix in _SUFFIXES and not _SKIPPED & set(inside) and len(inside) <= 4 and path.name != "pyproject.toml":
+        if (
+            path.suffix in _SUFFIXES
+            and not _SKIPPED & set(inside)
+            and len(inside) <= 4
+            and path.name != "pyproject.toml"
+        ):
             rest.append(path)
     for path in dict.fromkeys([*first, *rest]):
         inside_project = path.resolve().is_relative_to(project.resolve())

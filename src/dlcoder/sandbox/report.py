@@ -15,7 +15,7 @@ class Check(BaseModel):
     measured: str = Field(default="", description="The value found, with its unit.")
     expected: str = Field(default="", description="The bound that it was held against.")
     detail: str = Field(default="", description="What the check proves, or why it failed or was skipped.")
-    fix: str = Field(default="", description="For a failure: what to change, in the names and lines of the user's code.")
+    fix: str = Field(default="", description="For a failure: what to change, by the names and lines of the code.")
 
 
 class Isolation(BaseModel):
