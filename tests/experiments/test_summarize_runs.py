@@ -217,3 +217,16 @@ def test_long_logs_are_scanned_to_the_same_numbers_and_fast(tmp_path: Path) -> N
     series = row.arm.runs[0].series["loss"]
     assert (series.bad, series.first_bad, series.count) == (1, 5000, 10_000)
     assert row.arm.runs[0].hours == pytest.approx(1000 / 3600)
+
+
+@pytest.mark.parametrize("metric", [None, "val_acc"])
+def test_evaluations_that_are_rare_in_a_long_log_are_found(tmp_path: Path, metric: str | None) -> None:
+    for seed in range(3):
+        rows = [
+            {"step": s, "loss": 1.0, "lr": 0.1, **({"val_acc": s + seed} if s % 1000 == 999 else {})}
+            for s in range(9000)
+        ]
+        write(tmp_path / f"a_s{seed}" / "metrics.jsonl", lines(rows))
+    summary = summarize([tmp_path], None, metric)
+    assert summary.metric == "val_acc" and sorted(summary.rows[0].values.values()) == [8999, 9000, 9001]
+    assert summary.rows[0].arm.runs[0].series["val_acc"].count == 9

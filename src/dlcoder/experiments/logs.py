@@ -86,12 +86,32 @@ def _scan(data: bytes, wanted: frozenset[str]) -> Columns | None:
     if steps is None:
         return None
     columns: Columns = {}
-    for name in wanted & first.keys():
+    for name in wanted:
+        key = json.dumps(name).encode()
+        found = data.count(key)
+        if not found:
+            continue
+        if found < lines / 5:
+            columns |= {k: v for k, v in columns_of(_rows_with(data, key)).items() if k == name}
+            continue
         values = _column(data, name, lines)
         if values is None:
             return None
         columns[name] = (steps, values)
     return columns
+
+
+def _rows_with(data: bytes, key: bytes) -> Iterator[dict[str, Any]]:
+    """The records of the lines that hold `key`, as an evaluation every so many steps."""
+    place = data.find(key)
+    while place >= 0:
+        end = data.find(b"\n", place)
+        try:
+            row = json.loads(data[data.rfind(b"\n", 0, place) + 1 : end])
+        except ValueError:
+            row = {}
+        yield row
+        place = data.find(key, end)
 
 
 def _column(data: bytes, name: str, lines: int) -> list[float] | None:

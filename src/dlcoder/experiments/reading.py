@@ -34,6 +34,7 @@ _CONFIGS = (
 )
 _SEED = re.compile(r"(?:^|[._/-])seed$", re.IGNORECASE)
 _SEED_IN_NAME = re.compile(r"(?:^|[-_/ ])(?:seed|s)[-_=]?(\d+)(?=$|[-_/ ])", re.IGNORECASE)
+_KEY = re.compile(rb'("[^"\\\\\n]{1,100}")\s*:')
 _TIME = ("time_iter", "step_time", "iter_time", "train/step_time")
 _MEMORY = ("max_mem", "peak_memory_mb", "max_memory_mb", "gpu_memory_mb", "memory_mb")
 _ARM_COLUMNS = ("arm", "method", "model", "variant", "config", "name", "condition", "run")
@@ -114,18 +115,13 @@ def _is_run(folder: Path) -> bool:
 def _logged(places: list[Path]) -> set[str]:
     """Names that logs carry, from the first and last lines of some runs."""
     names: set[str] = set()
-    for place in places[:: max(1, len(places) // 20)]:
+    for place in places[:: max(1, len(places) // 5)]:
         files = [place] if place.is_file() else [place / name for name in _LOGS if (place / name).is_file()]
         for file in files:
-            with file.open("rb") as stream:
-                head = stream.read(20_000)
-            for line in head.splitlines()[:20]:
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(row, dict):
-                    names |= {str(name) for name, value in row.items() if number(value) is not None}
+            data = file.read_bytes()
+            # Not only the first lines: evaluations come every so many steps.
+            keys = set(_KEY.findall(data)) if file.suffix == ".jsonl" else set()
+            names |= {str(json.loads(key)) for key in keys}
     return names
 
 

@@ -100,14 +100,7 @@ def summarize(paths: Sequence[Path], baseline: str | None, metric: str | None, p
     """
     name, lower, pick = _parse(metric)
     # Losses are read in any case: they tell a diverged run.
-    runs = read_runs(
-        paths,
-        lambda names: (
-            {n for n in names if "loss" in n.lower() or n == (name or "").removeprefix("eval/")}
-            | ({chosen} if (chosen := _choose(sorted(names))) else set())
-        ),
-        progress,
-    )
+    runs = read_runs(paths, lambda names: _to_read(names, name), progress)
     name = _match(runs, name)
     lower = bool(_LOWER.search(name)) if lower is None else lower
     arms = group(runs)
@@ -123,6 +116,12 @@ def summarize(paths: Sequence[Path], baseline: str | None, metric: str | None, p
     rows = [first, *others]
     warnings += _doubts(rows, first)
     return Summary(name, lower, pick, control.name, rows, [*warnings, *([guess] if guess else [])], len(runs))
+
+
+def _to_read(names: set[str], metric: str | None) -> set[str]:
+    bare = (metric or "").removeprefix("eval/")
+    chosen = _choose(sorted(names)) if metric is None else None
+    return {name for name in names if "loss" in name.lower() or (bare and bare in name) or name == chosen}
 
 
 def _parse(metric: str | None) -> tuple[str | None, bool | None, Literal["last", "best"]]:
