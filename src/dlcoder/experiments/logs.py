@@ -115,24 +115,17 @@ def _rows_with(data: bytes, key: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _column(data: bytes, name: str, lines: int) -> list[float] | None:
-    key = json.dumps(name).encode()
-    parts = data.split(key + b": ")
-    if len(parts) != lines + 1:
-        parts = re.split(re.escape(key) + rb"\s*:\s*", data)
-    if len(parts) != lines + 1:
+    tokens = re.findall(re.escape(json.dumps(name).encode()) + rb":\s*([^,}\s]+)", data)
+    if len(tokens) != lines:
         return None
     try:
-        return [float(part[: part.index(b",")]) if b"," in part[:32] else _odd(part) for part in parts[1:]]
+        return list(map(float, tokens))
     except ValueError:
-        try:
-            return [_odd(part) for part in parts[1:]]
-        except ValueError:
-            return None
-
-
-def _odd(part: bytes) -> float:
-    token = re.split(rb"[,}\s]", part, maxsplit=1)[0]
-    return math.nan if token == b"null" else float(token)
+        pass
+    try:
+        return [math.nan if token == b"null" else float(token) for token in tokens]
+    except ValueError:
+        return None
 
 
 def read_csv(path: Path) -> list[dict[str, Any]]:

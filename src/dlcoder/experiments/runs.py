@@ -49,7 +49,7 @@ def series_of(steps: list[float], values: list[float]) -> Series:
         return series
     series.last_step = steps[-1]
     series.ends_bad = not math.isfinite(values[-1])
-    if not math.isfinite(math.fsum(map(abs, values)) if all(map(math.isfinite, values)) else math.nan):
+    if not math.isfinite(sum(values)):  # one that is not finite makes the sum so
         kept = [(step, value) for step, value in zip(steps, values, strict=True) if math.isfinite(value)]
         series.bad = len(values) - len(kept)
         if series.bad:

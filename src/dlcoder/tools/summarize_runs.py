@@ -1,10 +1,12 @@
 """The tool `summarize_runs`: from logs to a table that can be believed."""
 
 import asyncio
+import threading
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr
 
+from dlcoder.errors import UserError
 from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
 
 
@@ -50,16 +52,26 @@ class SummarizeOutput(ToolOutput):
 async def run(arguments: SummarizeInput, call: Call) -> SummarizeOutput:
     """Read, compare, draw; in a thread, so that the caller can turn away."""
     paths = [call.roots.resolve(path) for path in arguments.paths]
+    cancelled = threading.Event()
+
+    def progress(message: str, fraction: float) -> None:
+        if cancelled.is_set():
+            raise UserError("Cancelled.", "Call again.")
+        call.progress(message, fraction)
 
     def work() -> SummarizeOutput:
         from dlcoder.experiments.report import summary_output
 
-        fields, image = summary_output(paths, arguments.baseline, arguments.metric, arguments.format, call.progress)
+        fields, image = summary_output(paths, arguments.baseline, arguments.metric, arguments.format, progress)
         answer = SummarizeOutput.model_validate(fields)
         answer._image = image
         return answer
 
-    return await asyncio.to_thread(work)
+    try:
+        return await asyncio.to_thread(work)
+    except asyncio.CancelledError:
+        cancelled.set()
+        raise
 
 
 TOOL = Tool(
