@@ -136,8 +136,8 @@ def _status(scored: Sequence[Scored], facts: Facts) -> Status:
     best = scored[0] if scored else None
     strength = best.score - load_signatures().priors[best.cause] if best else 0.0
     if best is None or strength < 1.5:
-        return "healthy" if progress and not crash else "unknown"
-    if progress and not crash and strength < 2.6:
+        return "healthy" if progress and not crash and "nan.tensor" not in facts else "unknown"
+    if progress and not crash and strength < 2.6 and "nan.tensor" not in facts:
         return "healthy"
     return "degraded" if best.cause in _DEGRADED and not crash else "failed"
 

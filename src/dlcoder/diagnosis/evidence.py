@@ -73,6 +73,10 @@ def _number_facts(lines: Sequence[Line]) -> list[Fact]:
     return facts
 
 
+# a few steps at the beginning of a long log look flat in every run
+_NEEDS_ALL = {"loss.flat", "loss.flat-early", "loss.at-log-k"}
+
+
 def log_facts(lines: Sequence[Line], whole: bool = True) -> tuple[list[Fact], list[Raised]]:
     """All facts of one document (a pasted log or one file), and its exceptions.
 
@@ -89,7 +93,7 @@ def log_facts(lines: Sequence[Line], whole: bool = True) -> tuple[list[Fact], li
     facts += memory_facts(joined or lines)
     facts += collective_facts(lines)
     facts += table_facts(lines)
-    facts += trend_facts(lines)[0]
+    facts += [fact for fact in trend_facts(lines)[0] if whole or fact.id not in _NEEDS_ALL]
     facts += _number_facts(lines)
     return facts, exceptions
 

@@ -37,7 +37,7 @@ def own_strength(facts: Sequence[Fact]) -> float:
     best: dict[str, float] = {}
     effects = {(fact.line.source, fact.line.number, fact.line.raw) for fact in facts if fact.line and is_effect(fact)}
     for fact in facts:
-        if is_effect(fact) or fact.role == "benign":
+        if is_effect(fact) or fact.role == "benign" or fact.id == "loss.falls":
             continue
         if fact.line and (fact.line.source, fact.line.number, fact.line.raw) in effects:
             continue
