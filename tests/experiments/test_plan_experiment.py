@@ -82,6 +82,8 @@ def test_what_is_left_out_is_a_stated_assumption() -> None:
         "Holm",
     ):
         assert words in text
+    tuned = markdown(planned(tune={"train.lr": [1e-4, 1e-1]}))
+    assert "| train.lr | nuisance | 0.0001 to 0.1 | log |" in tuned and "does not search" in tuned
     assert "--set warmup=0.1 seed=0 --run-dir" in " ".join(runs_of(planned(), None)[1]["argv"])
 
 

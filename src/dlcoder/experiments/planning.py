@@ -94,6 +94,11 @@ def make_plan(goal: Goal) -> Plan:
         assumptions=assumptions,
         warnings=warnings,
     )
+    if goal.tune:
+        names = ", ".join(goal.tune)
+        warnings.append(
+            f"{names}: `dlcoder plan run` does not search; tune each arm with the same number of trials first."
+        )
     if seeds < 5:
         warnings.append(f"{seeds} seed(s): only effects above {plan.detectable:.1f} sd can be claimed.")
     if goal.gpu_hours and plan.gpu_hours and plan.gpu_hours > goal.gpu_hours:
