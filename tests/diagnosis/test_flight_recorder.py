@@ -9,7 +9,6 @@ import re
 import socket
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -241,46 +240,12 @@ def test_a_dump_is_told_from_a_log_by_its_first_bytes(tmp_path: Path):
     assert looks_like_dump(dump) and not looks_like_dump(log) and not looks_like_dump(tmp_path / "absent")
 
 
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Dumps of real 16-rank runs in which two ranks were broken on purpose; see data/README.md."""
-    folder = tmp_path_factory.mktemp("labelled")
-    with tarfile.open(Path(__file__).parent / "data" / "flight_dumps.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder
-
-
-LABELLED = {
-    "gpu_error_1st": ({12, 14}, "stalled"),
-    "gpu_error_2nd": ({9, 14}, "stalled"),
-    "lock_gil_1st": ({9, 14}, "absent"),
-    "lock_gil_2nd": ({10, 15}, "absent"),
-}
-
-
-@pytest.mark.parametrize("name", LABELLED)
-def test_of_real_megatron_runs_both_broken_ranks_are_named_and_no_other(labelled: Path, name: str):
-    ranks, role = LABELLED[name]
-    label = (labelled / name / "fault_injection.log").read_text()
-    assert {int(each) for each in re.findall(r"^Rank (\d+)", label, re.MULTILINE)} == ranks
-    findings = read_dumps(sorted((labelled / name).glob("_dump_*")))
-    assert {culprit.rank for culprit in findings.culprits} == ranks
-    assert {culprit.role for culprit in findings.culprits} == {role}
-    assert findings.missing_dumps == ()
-
-
 def missing_by_torch(folder: Path, prefix: str) -> set[frozenset[int]]:
     """The sets of ranks that PyTorch's own analyzer calls missing, one for each operation that it reports."""
     command = [sys.executable, "-m", "torch.distributed.flight_recorder.fr_trace", "--prefix", prefix, str(folder)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
     found = re.findall(r"missing ranks: \{([\d, ]+)\}", run.stdout + run.stderr)
     return {frozenset(map(int, ranks.split(", "))) for ranks in found}
-
-
-def test_where_pytorchs_analyzer_is_right_the_answers_agree(labelled: Path):
-    folder = labelled / "lock_gil_1st"
-    findings = read_dumps(sorted(folder.glob("_dump_*")))
-    assert frozenset(culprit.rank for culprit in findings.culprits) in missing_by_torch(folder, "_dump_")
 
 
 def test_where_pytorchs_analyzer_names_victims_too_the_culprit_is_told_from_them(tmp_path: Path):
