@@ -39,12 +39,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _FRESH = CacheHint(ttl_ms=3_600_000, scope="public")
+_OWN = CacheHint(ttl_ms=3_600_000, scope="private")
+"""What a caller's code has printed must not be handed to others by a cache."""
 _CACHE_HINTS = {
     "tools/list": _FRESH,
     "prompts/list": _FRESH,
     "resources/list": _FRESH,
     "resources/templates/list": _FRESH,
-    "resources/read": _FRESH,
+    "resources/read": _OWN,
     "server/discover": _FRESH,
 }
 _ABOUT = (

@@ -13,6 +13,7 @@ from dlcoder.tools import TOOLS
 pytestmark = pytest.mark.anyio
 TEMPLATE = ResourceTemplateReference(type="ref/resource", uri="dlcoder://templates/{kind}/{name}")
 CAUSE = ResourceTemplateReference(type="ref/resource", uri="dlcoder://causes/{id}")
+RUN = ResourceTemplateReference(type="ref/resource", uri="dlcoder://runs/{id}/{name}")
 
 
 async def test_every_listed_resource_can_be_read_over_every_transport(connect: Connect) -> None:
@@ -20,7 +21,7 @@ async def test_every_listed_resource_can_be_read_over_every_transport(connect: C
         listed = (await client.list_resources()).resources
         assert [resource.uri for resource in listed] == ["dlcoder://templates", "dlcoder://causes"]
         families = (await client.list_resource_templates()).resource_templates
-        assert [family.uri_template for family in families] == [TEMPLATE.uri, CAUSE.uri]
+        assert [family.uri_template for family in families] == [TEMPLATE.uri, CAUSE.uri, RUN.uri]
         for resource in listed:
             (content,) = (await client.read_resource(resource.uri)).contents
             assert content.mime_type == resource.mime_type and content.text.startswith("- `")
@@ -88,5 +89,6 @@ async def test_what_can_be_typed_is_offered_over_every_transport(connect: Connec
         assert names.values[0].startswith("dic") and ("losses", names.values[0]) in components()
         causes = (await client.complete(CAUSE, {"name": "id", "value": ""})).completion
         assert causes.total == len(load_causes()) and len(causes.values) <= 100
-        for ref, name in [(symptom, "log"), (TEMPLATE, "id"), (PromptReference(type="ref/prompt", name="x"), "y")]:
+        unknown = PromptReference(type="ref/prompt", name="x")
+        for ref, name in [(symptom, "log"), (TEMPLATE, "id"), (RUN, "id"), (RUN, "name"), (unknown, "y")]:
             assert (await client.complete(ref, {"name": name, "value": ""})).completion.values == []

@@ -35,3 +35,11 @@ class Report(BaseModel):
     duration_s: float = Field(default=0.0, description="Wall time in seconds.")
     log_tail: str = Field(default="", description="The end of the program's output, where something failed.")
     artifacts: list[str] = Field(default_factory=list, description="Files kept for a closer look.")
+
+    def links(self) -> list[str]:
+        """The addresses of what was kept."""
+        return self.artifacts
+
+    def read_on(self) -> str:
+        """Where a failure can be studied: a line of text, empty after a success or where nothing was kept."""
+        return "" if self.passed or not self.artifacts else f"In full: {', '.join(self.artifacts)}"

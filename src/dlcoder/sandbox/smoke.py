@@ -10,6 +10,7 @@ from typing import Any
 
 from dlcoder.errors import UserError
 from dlcoder.progress import Progress, silent
+from dlcoder.sandbox import artifacts
 from dlcoder.sandbox.configs import config_leaves
 from dlcoder.sandbox.entry import SKIPPED, Entry, find_entry
 from dlcoder.sandbox.interpreters import Interpreter, find_interpreter
@@ -199,6 +200,7 @@ def _report(outcome: Outcome, entry: Entry, names: list[str], left_out: list[str
         checks=checks,
         isolation=Isolation(layers=list(outcome.layers)),
         log_tail="" if good else clean("\n".join([*notes, f"$ {entry}", tail])[-2000:]),
+        artifacts=artifacts.keep(outcome),
     )
 
 

@@ -25,6 +25,8 @@ def summarize(report: Report, subject: str) -> str:
         lines.append("Skipped: " + "; ".join(f"{c.name} ({c.detail[:90]})" for c in groups["skip"][:10]))
     if report.log_tail and (groups["error"] or not groups["pass"]):
         lines.append("Output, its end:\n" + report.log_tail[-LONGEST_TAIL:])
+    if more := report.read_on():
+        lines.append(more)
     layers = ", ".join(report.isolation.layers) or "none"
     lines.append(f"Ran on {report.device} in {report.duration_s:.1f} s, {report.interpreter}; isolation: {layers}.")
     return "\n".join(lines)

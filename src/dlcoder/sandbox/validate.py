@@ -10,6 +10,7 @@ from typing import Any
 
 from dlcoder.errors import UserError
 from dlcoder.progress import Progress
+from dlcoder.sandbox import artifacts
 from dlcoder.sandbox.harness.component.catalogue import CHECKS, CONTRACT, Entry
 from dlcoder.sandbox.interpreters import Interpreter, find_interpreter
 from dlcoder.sandbox.jobs import Frame, Job, Limits, Outcome
@@ -165,6 +166,7 @@ def _report(outcome: Outcome, interpreter: Interpreter, kind: str, wanted: list[
         isolation=Isolation(layers=list(outcome.layers)),
         duration_s=round(outcome.duration_s, 3),
         log_tail=outcome.output[-2000:] if bad else "",
+        artifacts=artifacts.keep(outcome),
     )
 
 

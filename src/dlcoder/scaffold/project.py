@@ -116,7 +116,7 @@ def _failures(report: Report) -> str:
     bad = [check for check in report.checks if check.status in ("fail", "error")]
     shown = "; ".join(f"{check.name}: {check.detail or check.measured}" for check in bad[:3])
     tail = "\n".join(report.log_tail.splitlines()[-8:])
-    return f"{shown or 'no check could run'}." + (f"\n{tail}\n" if tail else "")
+    return f"{shown or 'no check could run'}." + "".join(f"\n{part}\n" for part in (tail, report.read_on()) if part)
 
 
 def _answer(path: Path, choices: Choices, files: dict[str, bytes], report: Report, *, dry_run: bool) -> Scaffolded:

@@ -6,18 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult, ImageContent, InputRequiredResult, TextContent
+from mcp.types import CallToolResult, ImageContent, InputRequiredResult, ResourceLink, TextContent
 
 from dlcoder.errors import UserError
 from dlcoder.paths import Roots
+from dlcoder.sandbox import artifacts
 from dlcoder.serving.arguments import parse_arguments
 from dlcoder.serving.progress import reporting
+from dlcoder.serving.resources import run_file
 from dlcoder.serving.roots import RootsPolicy
 from dlcoder.serving.schemas import compact, portable_text
 from dlcoder.serving.worker import TOOLS
 from dlcoder.tools.base import AnyTool, Call, ToolInput, ToolOutput
 
 _log = logging.getLogger(__name__)
+_LINKS_SINCE = "2025-06-18"
+"""Clients of an older protocol refuse an answer with a kind of content that they do not know."""
 
 
 async def call_tool(
@@ -38,7 +42,9 @@ async def call_tool(
         text = TextContent(type="text", text=portable_text(answer.text()))
         pictures = [base64.b64encode(image).decode("ascii") for image in answer.images()]
         images = [ImageContent(type="image", data=picture, mime_type="image/png") for picture in pictures]
-        return CallToolResult(content=[text, *images], structured_content=compact(answer))
+        uris = answer.links() if (ctx.protocol_version or "") >= _LINKS_SINCE else []
+        links = [ResourceLink(**vars(run_file(uri))) for uri in uris]
+        return CallToolResult(content=[text, *images, *links], structured_content=compact(answer))
     except UserError as error:
         return refusal(portable_text(str(error)))
     except (Exception, SystemExit, KeyboardInterrupt) as error:
@@ -57,5 +63,6 @@ def refusal(text: str) -> CallToolResult:
 async def _run(tool: AnyTool, parsed: ToolInput, roots: Roots, ctx: Context[Any, Any]) -> ToolOutput:
     # Reporting is free where the client did not ask for progress: the SDK drops it.
     async with reporting(ctx.report_progress) as progress:
-        answer: ToolOutput = await TOOLS.run(lambda: tool.run(parsed, Call(roots=roots, progress=progress)))
+        with artifacts.kept():
+            answer: ToolOutput = await TOOLS.run(lambda: tool.run(parsed, Call(roots=roots, progress=progress)))
     return answer

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from mcp.types import Completion, PromptReference, ResourceTemplateReference
 
 from dlcoder.serving.prompts import PROMPTS
-from dlcoder.serving.resources import resource_families, values_of
+from dlcoder.serving.resources import RUN_FILES, resource_families, values_of
 
 _MOST = 100
 
@@ -23,6 +23,8 @@ def _values(
     if isinstance(ref, PromptReference):
         blanks = (blank for prompt in PROMPTS if prompt.name == ref.name for blank in prompt.arguments)
         return next((blank.choices() for blank in blanks if blank.name == argument), ())
+    if ref.uri == RUN_FILES:
+        return ()  # whoever is to read it has been given the address
     known = any(family.uri == ref.uri and f"{{{argument}}}" in family.uri for family in resource_families())
     return values_of(argument, chosen) if known else ()
 

@@ -1,4 +1,4 @@
-"""What a client can read: the catalogue of components, and what is known about each cause of failure."""
+"""What a client can read: the components, what is known about each cause of failure, and what its runs left."""
 
 import ast
 from collections.abc import Mapping
@@ -10,9 +10,11 @@ from urllib.parse import unquote
 
 from dlcoder.errors import UserError
 from dlcoder.knowledge.causes import Cause, load_causes
+from dlcoder.sandbox import artifacts
 from dlcoder.serving.nearest import nearest
 
 SCHEME = "dlcoder://"
+RUN_FILES = artifacts.ADDRESS + "{id}/{name}"
 _COMPONENTS = Path(__file__).parents[1] / "templates" / "components"
 
 
@@ -39,10 +41,19 @@ def resource_families() -> list[Listing]:
     """The URI templates of what the overviews list."""
     component = "The source of one component: plain Python that has passed its checks."
     cause = "How it fails, how to tell it from its look-alikes, how to verify and fix it."
+    run = "What a run printed (output.log) and measured (frames.jsonl), in full; answers link to it."
     return [
         Listing(SCHEME + "templates/{kind}/{name}", "template", "Component", component, _PY),
         Listing(SCHEME + "causes/{id}", "cause", "Cause of failure", cause, _MD),
+        Listing(RUN_FILES, "run", "Record of a run", run, "text/plain"),
     ]
+
+
+def run_file(uri: str) -> Listing:
+    """One file of a run, which is in no list: only the answer that it belongs to links to it."""
+    name = uri.rpartition("/")[2]
+    what = "Everything that the run printed." if name == "output.log" else "Everything that the run measured."
+    return Listing(uri, name, "Record of a run", what, artifacts.KINDS[name])
 
 
 def read_resource(uri: str) -> tuple[str, str]:
@@ -61,6 +72,8 @@ def read_resource(uri: str) -> tuple[str, str]:
             return "\n".join(f"- `{id}`: {cause.title}" for id, cause in load_causes().items()), _MD
         case ["causes", id]:
             return cause_page(_pick("cause", id, load_causes())), _MD
+        case ["runs", id, name]:
+            return artifacts.read(id, name)
     raise no_such_resource()
 
 

@@ -28,6 +28,10 @@ class ToolOutput(BaseModel):
         """Pictures that belong to the answer, as PNG files."""
         return []
 
+    def links(self) -> list[str]:
+        """Addresses of resources that say more than the answer, as `Report.artifacts` holds them."""
+        return []
+
 
 @dataclass(frozen=True)
 class Call:

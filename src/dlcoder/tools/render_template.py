@@ -45,6 +45,10 @@ class RenderTemplateOutput(ToolOutput):
         parts.append(_verdict(self.validation))
         return "\n".join(parts)
 
+    def links(self) -> list[str]:
+        """What its checks printed and reported."""
+        return self.validation.links() if self.validation else []
+
 
 def _verdict(report: Report | None) -> str:
     if report is None:
@@ -56,6 +60,8 @@ def _verdict(report: Report | None) -> str:
     lines = [f"{'Proved' if report.passed else 'NOT proved'} on {report.device}: {counts}."]
     bad = [check for check in report.checks if check.status in ("fail", "error")]
     lines += [f"- {check.name}: {check.measured} (must be: {check.expected}). {check.detail}" for check in bad]
+    if more := report.read_on():
+        lines.append(more)
     return "\n".join(lines)
 
 

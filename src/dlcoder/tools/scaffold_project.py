@@ -35,6 +35,10 @@ class ScaffoldOutput(Scaffolded, ToolOutput):
         lines += ["", "Next:", *(f"- {step}" for step in self.next_steps)]
         return "\n".join(lines)
 
+    def links(self) -> list[str]:
+        """What the run of the project printed and reported."""
+        return self.validation.links()
+
     def _verdict(self) -> str:
         size = f"{len(self.files)} files, {sum(file.bytes for file in self.files) / 1000:.0f} kB"
         report = self.validation

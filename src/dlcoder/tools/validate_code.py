@@ -61,6 +61,8 @@ class ValidateCodeOutput(Report, ToolOutput):
             lines.append("Passed: " + ", ".join(check.name for check in groups["pass"]) + ".")
         if groups["skip"]:
             lines.append("Skipped: " + _skipped(groups["skip"]) + ".")
+        if more := self.read_on():
+            lines.append(more)
         weak = "" if self.isolation.layers else " without isolation"
         lines.append(f"Ran on {self.device}{weak} with {self.interpreter}.")
         return "\n".join(lines)

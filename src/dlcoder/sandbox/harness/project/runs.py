@@ -27,6 +27,8 @@ LINKED_BYTES = 1 << 20
 """Files above this size are linked into a run's copy of the project instead of copied."""
 WATCHERS_FAILED = 119
 """Exit status of a rank whose watchers, not whose program, failed."""
+REPEATED = 2_000_000
+"""Characters of output, of all runs together, that are passed on."""
 SKIPPED = {".git", "__pycache__", ".venv", "venv", "node_modules", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
 
@@ -112,6 +114,7 @@ class Runner:
         self.deadline = deadline
         self.base = Path(tempfile.mkdtemp(prefix="runs-"))
         self.count = 0
+        self.repeated = 0
 
     def remaining(self) -> float:
         """Seconds left for all runs."""
@@ -189,8 +192,16 @@ class Runner:
         result.ranks = [_read_trace(f"{started.spec['trace']}.{rank}") for rank in range(started.world)]
         with started.output.open("rb") as file:
             result.output = file.read()[-200_000:].decode("utf-8", "replace")
+        self._repeat(result)
         result.seconds = time.monotonic() - started.begun
         return result
+
+    def _repeat(self, result: Result) -> None:
+        """Print what a run printed, for the record of them all, as far as that stays within bounds."""
+        self.repeated += len(result.output)
+        if result.output and self.repeated < REPEATED:
+            sys.stdout.buffer.write(f"[dlcoder] run {result.name}:\n{result.output}\n".encode("utf-8", "replace"))
+            sys.stdout.flush()
 
     def _fork_rank(self, spec: dict[str, Any], rank: int, world: int, port: int, output: Path) -> int:
         sys.stdout.flush()
