@@ -1,6 +1,7 @@
 """From the answer about a run to everything that the run printed, by the links in the answer."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,26 @@ async def test_the_proof_of_a_component_is_linked(tmp_path: Path) -> None:
         assert list(links(result).values()) == result.structured_content["validation"]["artifacts"]
         (frames,) = (await client.read_resource(links(result)["frames.jsonl"])).contents
     assert len(frames.text.splitlines()) >= len(result.structured_content["validation"]["checks"])
+
+
+@pytest.mark.parametrize(("version", "kinds"), [("2025-03-26", {"text"}), ("2025-06-18", {"text", "resource_link"})])
+def test_a_client_that_knows_no_links_gets_none(version: str, kinds: set[str]) -> None:
+    hello = {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    asked = {"code": LOSS.format(""), "kind": "loss", "checks": ["output"], "device": "cpu"}
+    messages: list[dict[str, Any]] = [
+        {"id": 1, "method": "initialize", "params": hello},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": {"name": "validate_code", "arguments": asked}},
+    ]
+    command = [sys.executable, "-m", "dlcoder", "serve"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin and server.stdout
+        server.stdin.write("".join(json.dumps({"jsonrpc": "2.0", **message}) + "\n" for message in messages))
+        server.stdin.flush()
+        hello_back, answer = (json.loads(server.stdout.readline())["result"] for _ in range(2))
+        server.stdin.close()
+    assert hello_back["protocolVersion"] == version and answer["structuredContent"]["passed"]
+    assert {block["type"] for block in answer["content"]} == kinds
 
 
 def test_a_command_links_to_nothing_because_nothing_would_be_there(
