@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from dlcoder.diagnosis.endings import ending_facts
 from dlcoder.diagnosis.evidence import log_facts, prose_facts, shared_facts
 from dlcoder.diagnosis.facts import Fact, Facts
 from dlcoder.diagnosis.flight_dumps import looks_like_dump
@@ -284,7 +285,7 @@ def _gather(
         for reading in readings[:_ROUTINES]:
             reading.facts += trend_facts(reading.document.routine)[0]
     chosen = primary(readings)
-    told = [fact for reading in chosen for fact in reading.facts]
+    told = [fact for reading in chosen for fact in reading.facts] + ending_facts(readings)
     lines = [line for reading in chosen for line in reading.document.lines[:4000]]
     for scope, text in prose.items():
         own = list(make_lines(text, scope))

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from dlcoder.diagnosis.collectives import collective_facts
+from dlcoder.diagnosis.echoes import without_echoes
 from dlcoder.diagnosis.exceptions import exception_facts
 from dlcoder.diagnosis.facts import Fact
 from dlcoder.diagnosis.hardware import hardware_facts
@@ -95,7 +96,7 @@ def log_facts(lines: Sequence[Line], whole: bool = True) -> tuple[list[Fact], li
     facts += table_facts(lines)
     facts += [fact for fact in trend_facts(lines)[0] if whole or fact.id not in _NEEDS_ALL]
     facts += _number_facts(lines)
-    return facts, exceptions
+    return without_echoes(facts, exceptions, lines), exceptions
 
 
 def prose_facts(lines: Sequence[Line], scope: Scope) -> list[Fact]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 
+from dlcoder.diagnosis.echoes import raises_echo
 from dlcoder.diagnosis.facts import Fact
 from dlcoder.diagnosis.tracebacks import Frame, Raised
 
@@ -461,6 +462,8 @@ def _call_facts(raised: Raised) -> list[Fact]:
     keyword = _KEYWORD.search(text)
     if keyword:
         callee = (keyword[1] or keyword[3] or "").split(".")
+        if callee[-1] == "forward":
+            return [Fact("call.own-keyword", raised.line, note="the module's forward has no such argument")]
         owner = next((part for part in callee if part not in ("__init__", "__new__", "")), "")
         called = re.search(r"([\w.]+)\(\*?\*?", code)
         names = {owner, *(re.findall(r"(\w+)\(", code))}
@@ -489,6 +492,8 @@ def _call_facts(raised: Raised) -> list[Fact]:
         if library in LIBRARIES and library not in ("torch",) and not own:
             return [Fact("call.library-arguments", raised.line)]
         return [Fact("call.arguments", raised.line)]
+    if _TEXT_NUMBER.search(text) and (_OPTIM_FRAME.search(_stack(raised)) or _CONFIG_CODE.search(code)):
+        return [Fact("value.text-number", raised.line, note="a number arrived as text")]
     if re.search(
         r"not (?:callable|subscriptable|iterable)|unsupported operand|must be (?:str|real number|int|Tensor)"
         r"|expected str|argument of type|indices must be"
@@ -500,7 +505,12 @@ def _call_facts(raised: Raised) -> list[Fact]:
     return []
 
 
+_TEXT_NUMBER = re.compile(
+    r"not supported between instances of '(?:float|int)' and 'str'"
+    r"|not supported between instances of 'str' and '(?:float|int)'"
+)
 _CONFIG_KEY = re.compile(r"\b(?:cfg|conf|config|hparams|hyp|opts?|args|params|settings)\b[^=\n]{0,60}\[")
+_LOADER_LOOP = re.compile(r"^\s*for .{1,200} in .{0,80}(?:[Ll]oader|enumerate\()")
 _LENGTHS = re.compile(
     r"/ ?\(?(?:float\()?len\(|len\(\w*(?:loader|dataset|data)|num_batches|n_batches|num_samples"
     r"|total_steps|steps_per_epoch|\.dataset"
@@ -566,7 +576,9 @@ def _value_facts(raised: Raised) -> list[Fact]:
     stack = _stack(raised) + " " + raised.line.raw
     data, label = bool(_DATA_FRAME.search(stack)), bool(_LABEL_CODE.search(stack))
     if re.search(r"(?:too many|not enough) values to unpack", raised.message):
-        return [Fact("value.unpack-data" if data and label else "value.unpack", raised.line)]
+        of_loader = raised.deepest and _LOADER_LOOP.search(raised.deepest.code)
+        named = "value.unpack-data" if data and label and not of_loader else "value.unpack"
+        return [Fact(named, raised.line)]
     if re.search(r"could not convert string to float|invalid literal for int", raised.message):
         return [Fact("value.parse-data" if data or label else "value.parse", raised.line)]
     return []
@@ -609,6 +621,9 @@ def exception_facts(exceptions: Sequence[Raised]) -> list[Fact]:
     """What each exception says by its place; of wrappers of another process's failure, their names alone."""
     facts: list[Fact] = []
     for raised in exceptions:
+        if raises_echo(raised):
+            facts.append(Fact("exc.Echo", raised.line, role="effect"))
+            continue
         facts.append(Fact(f"exc.{raised.name}", raised.line))
         if raised.name not in _WRAPPERS:
             facts += _place_facts(raised) + _value_facts(raised)

@@ -93,7 +93,7 @@ def primary(readings: Sequence[Reading]) -> list[Reading]:
         reading.strength = own_strength(reading.facts)
     strongest = max((reading.strength for reading in readings), default=0.0)
     if strongest < _WEAK:
-        telling = [r for r in readings if r.strength > 0.5 * strongest > 0]
+        telling = [r for r in readings if r.strength > 0.5 * strongest > 0 or any(map(is_effect, r.facts))]
         return telling or list(readings)
     return [reading for reading in readings if reading.strength >= 0.6 * strongest]
 
