@@ -94,10 +94,15 @@ def test_a_directory_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
 def test_abandoned_stages_are_removed_and_living_ones_kept(tmp_path: Path) -> None:
     abandoned = tmp_path / ".dlcoder-stage-old"
     (abandoned / "tree").mkdir(parents=True)
-    (abandoned / "lock").touch()
     with staged(tmp_path / "one"), staged(tmp_path / "two"):
         assert not abandoned.exists()
         assert len(stages(tmp_path)) == 2
+
+
+def test_a_stage_without_anything_in_it_is_abandoned_as_well(tmp_path: Path) -> None:
+    (tmp_path / ".dlcoder-stage-empty").mkdir()
+    with staged(tmp_path / "one"):
+        assert len(stages(tmp_path)) == 1
 
 
 def test_a_kill_at_any_moment_leaves_nothing_or_everything(tmp_path: Path) -> None:
@@ -107,7 +112,9 @@ def test_a_kill_at_any_moment_leaves_nothing_or_everything(tmp_path: Path) -> No
     started = time.monotonic()
     asyncio.run(scaffold_project(tmp_path / "first", spec(), validate="none"))
     usual = time.monotonic() - started
-    for number in range(40):
+    # At once, at random, and so late that a slow machine is done as well.
+    delays = [0.0, *(moments.uniform(0, 1.3 * usual) for _ in range(38)), 10 * usual + 2]
+    for number, delay in enumerate(delays):
         target = tmp_path / f"kill_{number}" / "parent" / "project"
         child = os.fork()
         if child == 0:
@@ -115,7 +122,7 @@ def test_a_kill_at_any_moment_leaves_nothing_or_everything(tmp_path: Path) -> No
                 asyncio.run(scaffold_project(target, spec(), validate="none"))
             finally:
                 os._exit(0)
-        time.sleep(moments.uniform(0, 1.3 * usual))
+        time.sleep(delay)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         assert not target.exists() or is_whole(target)

@@ -15,7 +15,6 @@ from pathlib import Path
 from dlcoder.errors import UserError
 
 _PREFIX = ".dlcoder-stage-"
-_LOCK = "lock"
 
 
 class Stage:
@@ -69,22 +68,36 @@ def staged(target: Path) -> Iterator[Stage]:
     """
     refuse_occupied(target)
     parent = _topmost_missing(target).parent
-    _remove_abandoned(parent)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    except OSError as error:
-        raise UserError(
-            f"{parent} cannot be written to ({error.strerror}).", "Choose a path in a directory that can."
-        ) from error
-    try:
-        # Held until this process ends, however it ends: it tells a stage in use from an abandoned one.
-        with (folder / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as held:
+        try:
+            # While it is held nobody looks for abandoned stages, so none is seen before it is locked itself.
+            with _locked(parent):
+                _remove_abandoned(parent)
+                folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+                held.enter_context(_locked(folder))
+        except OSError as error:
+            raise UserError(
+                f"{parent} cannot be written to ({error.strerror}).", "Choose a path in a directory that can."
+            ) from error
+        try:
             stage = Stage(folder, target)
             stage.root.mkdir(parents=True)
             yield stage
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a directory's lock until the block ends, or this process, however it ends."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # A file system without locks has no abandoned stages removed either.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
 
 
 def refuse_occupied(target: Path) -> None:
@@ -116,14 +129,11 @@ def _remove_abandoned(parent: Path) -> None:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Whether no process holds the stage's lock. One without a lock is abandoned when it is an hour old."""
+    """Whether no process holds the stage's lock."""
     try:
-        descriptor = os.open(folder / _LOCK, os.O_RDWR)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
-        try:
-            return folder.is_dir() and folder.stat().st_mtime < _an_hour_ago()
-        except OSError:
-            return False
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -131,9 +141,3 @@ def _is_abandoned(folder: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
-
-
-def _an_hour_ago() -> float:
-    import time
-
-    return time.time() - 3600
