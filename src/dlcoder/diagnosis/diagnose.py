@@ -7,7 +7,7 @@ from pathlib import Path
 from dlcoder.diagnosis.endings import ending_facts
 from dlcoder.diagnosis.evidence import log_facts, prose_facts, shared_facts
 from dlcoder.diagnosis.facts import Fact, Facts
-from dlcoder.diagnosis.flight_dumps import looks_like_dump
+from dlcoder.diagnosis.flight_dumps import looks_like_dump, rank_of
 from dlcoder.diagnosis.lines import Line, make_lines
 from dlcoder.diagnosis.ranking import Scored, calibrate, score
 from dlcoder.diagnosis.ranks import Reading, absent_ranks, is_effect, own_strength, primary, without_passing
@@ -23,7 +23,7 @@ from dlcoder.progress import Progress, silent
 QUOTE = 220
 _CRASHES = re.compile(
     r"^(exc\.|oom\.cuda|native\.|host\.|assert\.|illegal\.|worker\.|arch\.kernel-image|shm\.|driver\."
-    r"|unavailable\.|nccl\.|port\.|launch\.|build\.error|ordinal\.)"
+    r"|unavailable\.|watch\.timeout|nccl\.|port\.|launch\.|build\.error|ordinal\.)"
 )
 _NO_CRASH = {
     "exc.KeyboardInterrupt",
@@ -109,10 +109,24 @@ def _evidence(scored: Scored, facts: Facts, most: int = 4) -> list[Evidence]:
     return items
 
 
-def _reasons(scored: Scored) -> list[str]:
-    """The sentences of the rules that fired, strongest first."""
+def _line_of(facts: Facts, name: str) -> Line | None:
+    fact = facts.get(name)
+    return fact.line if fact else None
+
+
+_NAMES_RANKS = ("rank.raised", "rank.ended", "rank.went-on")
+
+
+def _reasons(scored: Scored, facts: Facts) -> list[str]:
+    """Which ranks it was, then the sentences of the rules that fired, strongest first."""
+    flight = [fact.line for fact in facts if fact.id == "flight.culprit" and fact.line]
+    named = [flight[0].text.rstrip(".")] if flight else []
+    ranks = sorted({line.rank for line in flight if line.rank is not None})
+    if len(ranks) > 1:
+        named.insert(0, f"look at ranks {', '.join(map(str, ranks[:8]))}")
+    named += [fact.note for fact in map(facts.get, _NAMES_RANKS) if fact][:1]
     ordered = sorted(((w, r.why) for w, r in scored.rules if w > 0 and r.why), key=lambda pair: -pair[0])
-    return list(dict.fromkeys(why for _, why in ordered))
+    return list(dict.fromkeys([*named, *(why for _, why in ordered)]))
 
 
 def _hypothesis(scored: Scored, facts: Facts) -> Hypothesis:
@@ -136,6 +150,8 @@ def _status(scored: Sequence[Scored], facts: Facts) -> Status:
     progress = "progress.losses" in facts or "progress.metrics" in facts or "done.finished" in facts
     best = scored[0] if scored else None
     strength = best.score - load_signatures().priors[best.cause] if best else 0.0
+    if "rank.raised" in facts and best is not None:
+        return "failed"
     if best is None or strength < 1.5:
         return "healthy" if progress and not crash and "nan.tensor" not in facts else "unknown"
     if progress and not crash and strength < 2.6 and "nan.tensor" not in facts:
@@ -143,8 +159,14 @@ def _status(scored: Sequence[Scored], facts: Facts) -> Status:
     return "degraded" if best.cause in _DEGRADED and not crash else "failed"
 
 
-def _first_failure(readings: Sequence[Reading], best: Scored | None) -> FirstFailure | None:
-    """The line at which the failure began: of those that show the cause, the earliest in time, then in the file."""
+def _first_failure(readings: Sequence[Reading], best: Scored | None, raised: Line | None) -> FirstFailure | None:
+    """The line at which the failure began: of those that show the cause, the earliest in time, then in the file.
+
+    Args:
+        readings: Those that were chosen.
+        best: The first cause.
+        raised: The exception of the one rank that the others waited for, where there is one.
+    """
     shown: list[tuple[bool, str, int, Line]] = []
     for fact in (fact for reading in readings for fact in reading.facts):
         if fact.line is None or is_effect(fact) or fact.role == "benign" or best is None:
@@ -153,9 +175,9 @@ def _first_failure(readings: Sequence[Reading], best: Scored | None) -> FirstFai
         named = fact.id.startswith(("nan.", "exc.")) and fact.id != "exc.ChildFailedError"
         if strong or named:
             shown.append((not strong, fact.line.time or "~", fact.line.number, fact.line))
-    if not shown:
+    if raised is None and not shown:
         return None
-    line = min(shown, key=lambda item: item[:3])[3]
+    line = raised or min(shown, key=lambda item: item[:3])[3]
     return FirstFailure(line.rank, line.time, _quote(line), line.source, line.number)
 
 
@@ -176,8 +198,13 @@ def _missing(
     wanted: list[str] = []
     if status == "healthy":
         return wanted
-    if absent:
-        wanted.append(f"the log of rank {', '.join(map(str, absent[:8]))}: the others wait for it")
+    given = {reading.document.rank for reading in readings}
+    unseen = [rank for rank in absent if rank not in given]
+    if unseen:
+        wanted.append(f"the log of rank {', '.join(map(str, unseen[:8]))}: the others wait for it")
+    elif absent:
+        ranks = ", ".join(map(str, absent[:8]))
+        wanted.append(f"the stack of rank {ranks} while it hangs (`py-spy dump --pid PID`): its log shows no failure")
     unsure = not scored or scored[0].probability < 0.6
     effects = bool(scored) and scored[0].cause in ("ddp-peer-crash", "ddp-slow-rank-timeout", "ddp-divergent-branch")
     if effects and len(readings) == 1:
@@ -254,9 +281,10 @@ def _flight_facts(dumps: Sequence[Source]) -> list[Fact]:
     findings = read_dumps([source.path for source in dumps if source.path])
     weights = {findings.cause: _FLIGHT_WEIGHT} if findings.cause else {}
     facts = []
+    names = {rank_of(source.path): source.name for source in dumps if source.path}
     for i, text in enumerate(findings.evidence()):
         rank = findings.culprits[i].rank if i < len(findings.culprits) else None
-        line = Line(dumps[0].name, 0, text, text, rank, "")
+        line = Line(names.get(rank, dumps[0].name), 0, text, text, rank, "")
         facts.append(Fact("flight.culprit", line, weights, "root"))
     return facts
 
@@ -340,14 +368,17 @@ def diagnose(
     kept = [] if status in ("healthy",) else scored[:max_hypotheses]
     hypotheses = [_hypothesis(entry, facts) for entry in kept if entry.probability >= 0.005 or entry is scored[0]]
     lines = [line for reading in readings for line in reading.document.lines]
-    absent = absent_ranks(readings, lines)
+    raised = _line_of(facts, "rank.raised")
+    absent = [rank for rank in absent_ranks(readings, lines) if raised is None or rank != raised.rank]
     missing = _missing(status, scored, facts, readings, absent, len(lines))
     benign = _benign(facts)
     return Diagnosis(
         status,
-        _summary(status, hypotheses, _reasons(scored[0]) if scored else [], benign),
+        _summary(status, hypotheses, _reasons(scored[0], facts) if scored else [], benign),
         hypotheses,
-        _first_failure(chosen, scored[0] if scored else None) if status != "healthy" else None,
+        _first_failure(chosen, scored[0] if scored else None, _line_of(facts, "rank.raised"))
+        if status != "healthy"
+        else None,
         _progress_text(chosen),
         missing,
         _next_step(status, hypotheses, missing),

@@ -8,11 +8,11 @@ from dlcoder.diagnosis.lines import Line
 from dlcoder.diagnosis.tracebacks import Raised
 
 _LOST = re.compile(
-    r"typically caused by a remote worker"
+    r"typically caused by a remote worker|Application timeout caused pair closure"
     r"|(?:gloo|pair\.cc).{0,200}(?:Connection (?:closed|reset) by (?:remote )?peer|caused pair closure|Broken pipe)",
     re.DOTALL,
 )
-_OWN = re.compile(r"\[?[^\s\]]{0,200}(?:gloo|pair\.cc)")
+_OWN = re.compile(r"\[?[^\s\]]{0,200}(?:gloo|pair\.cc|Application timeout)")
 _JOINED = "monitoredBarrier"
 _LONGEST = 700
 

@@ -1,9 +1,10 @@
-"""How the logs of the ranks end: one that ended in order or went on while the others still waited for it."""
+"""How the logs of the ranks end: one that raised, ended in order or went on while the others waited for it."""
 
 import re
 from collections import defaultdict
 from collections.abc import Sequence
 
+from dlcoder.diagnosis.exceptions import WRAPPERS
 from dlcoder.diagnosis.facts import Fact
 from dlcoder.diagnosis.lines import Line
 from dlcoder.diagnosis.ranks import Reading
@@ -15,12 +16,19 @@ _ENDED = re.compile(
     r"|(?<![\d/])(\d{1,9})/\1(?![\d/])",
     re.IGNORECASE,
 )
+_WHOLE = re.compile(
+    r"\b(?:train\w*|run|job|script|process|everything)\b.{0,24}\b(?:done|finish|complete)", re.IGNORECASE
+)
 _NUMBER = re.compile(r"[\d.]+")
+_TIMEOUTS = {"watch.timeout", "ddp.join"}
+_Place = tuple[str, int] | None
 _MOST_RANKS = 4096
+_FOREIGN = {f"exc.{name}" for name in (*WRAPPERS, "KeyboardInterrupt", "DistBackendError")}
+_COLLECTIVE = {"ddp-collective-mismatch", "ddp-divergent-branch", "ddp-peer-crash", "nccl-network", "nccl-system"}
 
 
 def ending_facts(readings: Sequence[Reading]) -> list[Fact]:
-    """`rank.ended` or `rank.went-on` where one rank shows no failure and others show that they waited in vain."""
+    """`rank.raised`, `rank.ended` or `rank.went-on`, where the other ranks show only that they waited in vain."""
     lines: defaultdict[int, list[Line]] = defaultdict(list)
     for reading in readings:
         for line in reading.document.lines:
@@ -31,17 +39,53 @@ def ending_facts(readings: Sequence[Reading]) -> list[Fact]:
     facts = [fact for reading in readings for fact in reading.facts if fact.line and fact.line.rank is not None]
     waiting = {fact.line.rank for fact in facts if fact.line and fact.id in _WAITS}
     failed = {fact.line.rank for fact in facts if fact.line and fact.id.startswith(_FAILS)}
-    slow = {(fact.line.source, fact.line.number) for fact in facts if fact.line and fact.id == "slow.work"}
+    own = own_failures(facts) if waiting else []
+    if own and not {fact.line.rank for fact in own if fact.line} & waiting:
+        return [_raised(own)]
     clean = sorted(set(lines) - waiting - failed)
     if not waiting or not clean:
         return []
-    seen = {_NUMBER.sub("#", line.text) for rank in waiting if rank is not None for line in lines[rank]}
-    return [fact for rank in clean for fact in _ending(rank, lines[rank][-1], seen, slow)]
+    slow = {_place(fact) for fact in facts if fact.id == "slow.work"}
+    timeouts = any(fact.id in _TIMEOUTS for fact in facts)
+    seen = {_shape(line) for rank in waiting if rank is not None for line in lines[rank]}
+    told = (_ending(rank, lines[rank], seen, slow, timeouts) for rank in clean)
+    return [fact for fact in told if fact]
 
 
-def _ending(rank: int, last: Line, seen: set[str], slow: set[tuple[str, int]]) -> list[Fact]:
-    if _ENDED.search(last.text):
-        return [Fact("rank.ended", last, note=f"rank {rank} ended in order")]
-    if _NUMBER.sub("#", last.text) not in seen and (last.source, last.number) not in slow:
-        return [Fact("rank.went-on", last, note=f"rank {rank} went on past the point where the others wait")]
-    return []
+def own_failures(facts: Sequence[Fact]) -> list[Fact]:
+    """The exceptions that are no effect of another process: nothing else is read out of their lines either."""
+    effects = {_place(fact) for fact in facts if fact.role == "effect" or _COLLECTIVE & set(fact.weights)}
+    raised = [fact for fact in facts if fact.id.startswith("exc.") and fact.id not in _FOREIGN and fact.line]
+    return [fact for fact in raised if _place(fact) not in effects]
+
+
+def _place(fact: Fact) -> _Place:
+    return (fact.line.source, fact.line.number) if fact.line else None
+
+
+def _raised(own: Sequence[Fact]) -> Fact:
+    """The last exception of the rank that raised first: those above it in a chain led to it."""
+    first = own[0].line
+    line = next(fact.line for fact in reversed(own) if fact.line and first and fact.line.rank == first.rank)
+    return Fact("rank.raised", line, note=f"rank {line.rank} raised an exception of its own; the others waited for it")
+
+
+def _shape(line: Line) -> str:
+    return _NUMBER.sub("#", line.text)
+
+
+def _ending(rank: int, lines: Sequence[Line], seen: set[str], slow: set[_Place], timeouts: bool) -> Fact | None:
+    """What the last line of a rank without a failure says.
+
+    Often rank 0 alone prints progress. So while the others merely time out, its last line tells how far it came only
+    where they print the same lines as it does, or where it speaks of the whole run.
+    """
+    last = lines[-1]
+    shapes = [_shape(line) for line in lines]
+    alike = any(shape in seen for shape in shapes)
+    if _ENDED.search(last.text) and (alike or not timeouts or _WHOLE.search(last.text)):
+        return Fact("rank.ended", last, note=f"rank {rank} ended in order")
+    new = alike and shapes[-1] not in seen and shapes.count(shapes[-1]) == 1
+    if new and _place(Fact("", last)) not in slow:
+        return Fact("rank.went-on", last, note=f"rank {rank} went on past the point where the others wait")
+    return None

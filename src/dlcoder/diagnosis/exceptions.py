@@ -584,8 +584,8 @@ def _value_facts(raised: Raised) -> list[Fact]:
     return []
 
 
-_WRAPPERS = {"ChildFailedError", "ProcessRaisedException", "ProcessExitedException", "CalledProcessError", "SystemExit"}
-_WRAPPERS |= {"SignalException", "RayTaskError", "ActorDiedError", "WorkerCrashedError"}
+WRAPPERS = {"ChildFailedError", "ProcessRaisedException", "ProcessExitedException", "CalledProcessError", "SystemExit"}
+WRAPPERS |= {"SignalException", "RayTaskError", "ActorDiedError", "WorkerCrashedError"}
 _PLACES = (("in.data", _DATA_FRAME), ("in.loss", _LOSS_FRAME), ("in.optimizer", _OPTIM_FRAME), ("in.load", _LOAD_FRAME))
 
 
@@ -625,7 +625,7 @@ def exception_facts(exceptions: Sequence[Raised]) -> list[Fact]:
             facts.append(Fact("exc.Echo", raised.line, role="effect"))
             continue
         facts.append(Fact(f"exc.{raised.name}", raised.line))
-        if raised.name not in _WRAPPERS:
+        if raised.name not in WRAPPERS:
             facts += _place_facts(raised) + _value_facts(raised)
             reader = _READERS.get(raised.name)
             facts += reader(raised) if reader else []

@@ -14,7 +14,8 @@ _CELL = re.compile(
 _EXCEPTION = re.compile(
     r"^[\s|]*(?:E  +|\*+ |ERROR[: ]+|Exception: )?((?:[A-Za-z_]\w*\.){0,6})"
     r"([A-Z]\w{0,60}(?:Error|Exception|Interrupt|Exit|Iteration|Unsupported|Failed|Fault|Hit|Exceeded|NotFound|Full"
-    r"|Timeout|Refused|Violation|Mismatch|Abort|Empty|Missing|MissingMandatoryValue|Raised))(?: ?: ?(.*)|\s*)$"
+    r"|Timeout|Refused|Violation|Mismatch|Abort|Empty|Missing|MissingMandatoryValue|Raised)|Exception)"
+    r"(?: ?: ?(.*)|\s*)$"
 )
 _WARNING = re.compile(r"\w*Warning$")
 _HEADER = re.compile(r"Traceback \(most recent call|Original Traceback|^-{20,}$")

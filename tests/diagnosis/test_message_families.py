@@ -1,0 +1,76 @@
+"""Messages that look like one cause and are another: decided by a number, a code or a place, not by the words."""
+
+import pytest
+
+from dlcoder.diagnosis.diagnose import diagnose
+
+TRACE = 'Traceback (most recent call last):\n  File "/home/u/train.py", line 40, in <module>\n'
+STEPS = "".join(f"epoch 1 step {i} loss {1 / (i + 1):.3f}\n" for i in range(6))
+PICKLE = "_pickle.UnpicklingError: Weights only load failed. WeightsUnpickler error: "
+CPU = (
+    "RuntimeError: [enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried "
+)
+CUT = (
+    "    with _open_zipfile_reader(opened_file) as opened_zipfile:\n"
+    "    super().__init__(torch._C.PyTorchFileReader(name_or_buffer))\nOSError: [Errno 22] Invalid argument\n"
+)
+FORWARD = (
+    '  File "/x/site-packages/torch/nn/modules/module.py", line 15, in _call_impl\n'
+    "    return forward_call(*args, **kwargs)\n"
+)
+OPTIMIZER = '  File "/x/site-packages/torch/optim/sgd.py", line 30, in __init__\n    if lr < 0.0:\n'
+SCALE = (
+    "ValueError: Expected parameter scale (Tensor of shape (4,)) of distribution Normal() to satisfy the constraint "
+)
+CASES = {
+    "a cut archive": ("ckpt-corrupt", CUT),
+    "a page of HTML": ("ckpt-corrupt", PICKLE + "Unsupported operand 60\n"),
+    "a pointer of a large file": ("ckpt-corrupt", PICKLE + "Unsupported operand 118\n"),
+    "a real opcode": ("ckpt-weights-only", PICKLE + "Unsupported operand 149\n"),
+    "an invalid path": ("dl-path", "    open(path)\nOSError: [Errno 22] Invalid argument: 'C:\\\\a?.jpg'\n"),
+    "gigabytes of a host": ("host-oom", CPU + "to allocate 68719476736 bytes. Error code 12\n"),
+    "terabytes of a host": ("oom-size-bug", CPU + "to allocate 5100000000369 bytes. Error code 12\n"),
+    "a keyword of forward": (
+        "api-misuse",
+        FORWARD + "TypeError: Net.forward() got an unexpected keyword argument 'mask'\n",
+    ),
+    "a rate that is text": (
+        "env-config",
+        OPTIMIZER + "TypeError: '<' not supported between instances of 'str' and 'float'\n",
+    ),
+    "batches of one part": (
+        "api-misuse",
+        "    for x, y in train_loader:\nValueError: not enough values to unpack (expected 2, got 1)\n",
+    ),
+    "an operator that was not built": (
+        "env-abi",
+        "AttributeError: '_OpNamespace' 'torch_scatter' object has no attribute 'segment_csr'\n",
+    ),
+    "a library of the system": (
+        "env-libc",
+        "OSError: libfoo_codec.so.3: cannot open shared object file: No such file or directory\n",
+    ),
+    "a library of CUDA": (
+        "cuda-library-load",
+        "ImportError: libcudnn.so.8: cannot open shared object file: No such file or directory\n",
+    ),
+    "a scale that is no number": ("nan-domain-op", SCALE + "GreaterThan(lower_bound=0.0), but found invalid values:\n"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_cause_follows_from_what_tells_two_alike_messages_apart(name: str):
+    cause, text = CASES[name]
+    assert diagnose(log=STEPS + TRACE + text).hypotheses[0].cause == cause
+
+
+def test_keys_that_were_left_out_without_an_error_are_weights_that_were_not_loaded():
+    some = '_IncompatibleKeys(missing_keys=["a.weight"], unexpected_keys=["module.a.weight"])\n'
+    assert diagnose(log=some + STEPS).hypotheses[0].cause == "ckpt-not-loaded"
+    assert diagnose(log="_IncompatibleKeys(missing_keys=[], unexpected_keys=[])\n" + STEPS).status == "healthy"
+
+
+def test_a_checkpointed_part_without_gradients_does_not_learn_however_the_loss_falls():
+    warned = "UserWarning: None of the inputs have requires_grad=True. Gradients will be None\n" + STEPS
+    found = diagnose(log=warned)
+    assert (found.status, found.hypotheses[0].cause) == ("degraded", "not-learning-bug")
