@@ -74,3 +74,25 @@ def test_a_checkpointed_part_without_gradients_does_not_learn_however_the_loss_f
     warned = "UserWarning: None of the inputs have requires_grad=True. Gradients will be None\n" + STEPS
     found = diagnose(log=warned)
     assert (found.status, found.hypotheses[0].cause) == ("degraded", "not-learning-bug")
+
+
+DRESSED = {
+    "a logger's stamp and level": lambda line: f"2025-03-01 10:00:00,123 - INFO - {line}",
+    "an error stream's level": lambda line: f"2025-03-01 10:00:00.123 | ERROR | {line}",
+    "a mail's quotation marks": lambda line: f"> {line}",
+}
+
+
+@pytest.mark.parametrize("dress", DRESSED)
+def test_a_traceback_is_found_under_what_loggers_and_mails_put_before_every_line(dress: str):
+    _, text = CASES["batches of one part"]
+    log = "\n".join(map(DRESSED[dress], (STEPS + TRACE + text).splitlines()))
+    assert diagnose(log=log).hypotheses[0].cause == "api-misuse"
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_single_line_that_a_terminal_broke_is_put_together_again(width: int):
+    _, text = CASES["terabytes of a host"]
+    lines = (STEPS + TRACE + text).splitlines()
+    log = "\n".join(line[at : at + width] for line in lines for at in range(0, len(line), width))
+    assert diagnose(log=log).hypotheses[0].cause == "oom-size-bug"

@@ -33,6 +33,10 @@ def pattern_facts(lines: Sequence[Line], scope: Scope) -> list[Fact]:
     return facts
 
 
+_TERMINALS = {64, 72, 79, 80, 90, 96, 100, 110, 119, 120, 128, 132, 140, 150, 160, 180, 200}
+"""Widths at which a terminal or a mail program breaks lines: there even a single line that is full looks broken."""
+
+
 def _unwrapped(lines: Sequence[Line]) -> list[Line]:
     """Lines that a terminal broke at its width, put together again; empty where nothing looks broken."""
     widths = Counter(len(line.raw) for line in lines if len(line.raw) >= 60)
@@ -40,7 +44,8 @@ def _unwrapped(lines: Sequence[Line]) -> list[Line]:
         return []
     width, count = widths.most_common(1)[0]
     longest = max(widths)
-    if count < 3 or width < longest - 1 or count < 0.1 * len(lines):
+    few = count < 3 or count < 0.1 * len(lines)
+    if width < longest - 1 or (few and longest not in _TERMINALS):
         return []
     joined: list[Line] = []
     pending: Line | None = None

@@ -48,6 +48,8 @@ _STAMP = re.compile(
     r"|\[?\d\d/\d\d \d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]?(?: - | +)"
     r"|\[\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\] +"
 )
+_LEVEL = re.compile(r"\[?(?:INFO|WARNING|ERROR|DEBUG|CRITICAL|stdout|stderr)\]?(?: - |: | \| )")
+_QUOTED = re.compile(r"> (?=\S| )")
 _GLOG = re.compile(r"\[?[IWEF]\d{3,8} (\d\d:\d\d:\d\d(?:\.\d+)?)")
 _FILE_RANK = re.compile(
     r"(?:^|[/_.\-])(?:rank|worker|local_rank|proc|gpu|task|node_rank)?[_.\-]?(\d{1,7})(?=[/_.\-]|$)"
@@ -77,10 +79,10 @@ def strip_prefixes(raw: str) -> tuple[str, int | None, str]:
             value = next((group for group in found.groups() if group), None)
             rank = int(value) if value is not None and rank is None else rank
         else:
-            found = _STAMP.match(text)
+            found = _STAMP.match(text) or (_LEVEL if time else _QUOTED).match(text)
             if not found:
                 break
-            time = time or found[0].strip("[] |-:")
+            time = time or found[0].strip("[] |-:>")
         if found.end() == 0:
             break
         text = text[found.end() :]
