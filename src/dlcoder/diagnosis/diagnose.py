@@ -23,7 +23,7 @@ from dlcoder.progress import Progress, silent
 QUOTE = 220
 _CRASHES = re.compile(
     r"^(exc\.|oom\.cuda|native\.|host\.|assert\.|illegal\.|worker\.|arch\.kernel-image|shm\.|driver\."
-    r"|unavailable\.|watch\.timeout|nccl\.|port\.|launch\.|build\.error|ordinal\.)"
+    r"|unavailable\.|watch\.struck|nccl\.|port\.|launch\.|build\.error|ordinal\.)"
 )
 _NO_CRASH = {
     "exc.KeyboardInterrupt",
