@@ -96,3 +96,12 @@ def test_a_single_line_that_a_terminal_broke_is_put_together_again(width: int):
     lines = (STEPS + TRACE + text).splitlines()
     log = "\n".join(line[at : at + width] for line in lines for at in range(0, len(line), width))
     assert diagnose(log=log).hypotheses[0].cause == "oom-size-bug"
+
+
+@pytest.mark.parametrize("end", ["terminate called without an active exception\n", "Fatal Python error: Aborted\n"])
+def test_a_process_that_breaks_while_it_ends_had_failed_before(end: str):
+    raised = (
+        '  File "/home/u/dataset.py", line 12, in __getitem__\n    return self.ann[i]["label"]\nKeyError: \'label\'\n'
+    )
+    assert diagnose(log=STEPS + TRACE + raised + end).hypotheses[0].cause == "dl-label-format"
+    assert diagnose(log=STEPS + end).hypotheses[0].cause == "native-crash"
