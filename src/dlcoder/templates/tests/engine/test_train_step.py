@@ -1,6 +1,7 @@
 """Tests of one update."""
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,8 @@ def _rank(rank: int, meeting: str) -> None:
     bad = images * (float("nan") if rank == 1 else 1.0)
     with pytest.raises(NonFiniteError, match="loss_total"):
         step([(bad, labels)])
-    distributed.destroy_process_group()
+    # Gloo's threads can hang or abort a process that ends in the ordinary way.
+    os._exit(0)
 
 
 def test_the_update_is_that_of_the_mean_loss() -> None:
