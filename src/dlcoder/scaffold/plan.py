@@ -77,7 +77,7 @@ def _bindings(choices: Choices) -> Bindings:
     amp = Fixed(_AMP[choices.precision])
     strong, augmented = choices.augmentation == "strong", choices.augmentation != "none"
     return {
-        "CrossEntropy": {"reduction": Fixed('"sum"')},
+        "CrossEntropyLoss": {"reduction": Fixed('"sum"'), "z_loss": Fixed("None")},
         "TrainStep": {
             "amp_dtype": amp,
             "scaler": Present() if choices.precision == "fp16" else Fixed("None"),

@@ -57,7 +57,10 @@ def compare(node: cst.Comparison, is_none: Callable[[str], bool | None]) -> bool
 
 def flatten(body: cst.BaseSuite, leading_lines: Sequence[cst.EmptyLine]) -> cst.FlattenSentinel[cst.BaseStatement]:
     """The statements of a branch that is always taken, below the comment of its condition."""
-    first, *rest = [statement for statement in body.body if isinstance(statement, cst.BaseStatement)]
+    statements = [statement for statement in body.body if isinstance(statement, cst.BaseStatement)]
+    if not statements:
+        return cst.FlattenSentinel([])
+    first, *rest = statements
     first = first.with_changes(leading_lines=[*leading_lines, *getattr(first, "leading_lines", [])])
     return cst.FlattenSentinel([first, *rest])
 

@@ -5,7 +5,7 @@ Shapes: images (B, 3, H, W), labels (B,), logits (B, C).
 
 from torch import Tensor, nn
 
-from dlcoder.templates.components.losses.cross_entropy import CrossEntropy
+from dlcoder.templates.components.losses.cross_entropy import CrossEntropyLoss
 
 Batch = tuple[Tensor, ...]
 
@@ -18,7 +18,7 @@ class Classification:
     """
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
-        self.cross_entropy = CrossEntropy(
+        self.cross_entropy = CrossEntropyLoss(
             label_smoothing=label_smoothing, reduction="sum"
         )
 

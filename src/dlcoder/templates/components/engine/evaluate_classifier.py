@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dlcoder.templates.components.losses.cross_entropy import CrossEntropy
+from dlcoder.templates.components.losses.cross_entropy import CrossEntropyLoss
 from dlcoder.templates.components.metrics.confusion_matrix import (
     ConfusionMatrix,
     classification_metrics,
@@ -56,7 +56,7 @@ def evaluate_classifier(
     """
     share_buffers(model)
     device = world.device
-    criterion = CrossEntropy(reduction="sum")
+    criterion = CrossEntropyLoss(reduction="sum")
     confusion = ConfusionMatrix(num_classes, device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
     training = model.training

@@ -10,7 +10,7 @@ Reference: Isensee et al., nnU-Net, 2021, https://doi.org/10.1038/s41592-020-010
 
 from torch import Tensor, nn
 
-from dlcoder.templates.components.losses.cross_entropy import CrossEntropy
+from dlcoder.templates.components.losses.cross_entropy import CrossEntropyLoss
 from dlcoder.templates.components.losses.dice import DiceLoss
 
 
@@ -34,7 +34,7 @@ class DiceCrossEntropyLoss(nn.Module):
         self.dice_weight = dice_weight
         self.ce_weight = ce_weight
         self.dice = DiceLoss(ignore_index=ignore_index)
-        self.cross_entropy = CrossEntropy(ignore_index=ignore_index)
+        self.cross_entropy = CrossEntropyLoss(ignore_index=ignore_index)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss, at least 0, in float32 or wider.
