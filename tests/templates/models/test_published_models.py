@@ -6,8 +6,10 @@ import torch
 from dlcoder.templates.components.models.convnext import ConvNeXt
 from dlcoder.templates.components.models.dcgan import Discriminator, Generator
 from dlcoder.templates.components.models.ddpm_unet import DDPMUNet
+from dlcoder.templates.components.models.deeplabv3_plus import DeepLabV3Plus
 from dlcoder.templates.components.models.dit import DiT
 from dlcoder.templates.components.models.gpt import GPT
+from dlcoder.templates.components.models.mlp import MLP
 from dlcoder.templates.components.models.projection_head import DINOHead, ProjectionHead
 from dlcoder.templates.components.models.segformer import SegFormer
 from dlcoder.templates.components.models.unet import UNet
@@ -26,6 +28,7 @@ PUBLISHED = {
     "DCGAN discriminator": (lambda: Discriminator(), 2_765_568),
     "DDPM CIFAR-10": (lambda: DDPMUNet(), 35_746_307),
     "DiT-XL/2": (lambda: DiT(1000, width=1152, layers=28, heads=16, learn_variance=True), 674_834_720),
+    "DeepLabV3+ ResNet-50": (lambda: DeepLabV3Plus(1), 26_677_585),
     "SegFormer-B0": (lambda: SegFormer(150), 3_752_694),
 }
 
@@ -64,6 +67,12 @@ TINY = {
         lambda: (images(2, 3, 65, 70),),
         (2, 5, 65, 70),
     ),
+    "deeplabv3_plus": (
+        lambda: DeepLabV3Plus(3, depth=18, width=4, channels=8, rates=(1, 2, 3)),
+        lambda: (images(2, 3, 65, 50),),
+        (2, 3, 65, 50),
+    ),
+    "mlp": (lambda: MLP(6, 2, width=16, depth=2), lambda: (images(4, 6),), (4, 2)),
     "dit": (
         lambda: DiT(10, image_size=8, width=32, layers=2, heads=2),
         lambda: (images(2, 4, 8, 8), torch.tensor([1, 5]), torch.tensor([1, 2])),

@@ -40,21 +40,21 @@ class ResNet(nn.Module):
         super().__init__()
         block, repeats = LAYOUTS[depth]
         self.stem = _small_stem(width) if small_images else _large_stem(width)
+        self.stages = nn.Sequential()
         channels = width
-        stages = []
         for number, repeat in enumerate(repeats):
-            inner = width * 2**number
+            inner, stage = width * 2**number, nn.Sequential()
             for index in range(repeat):
                 stride = 2 if number > 0 and index == 0 else 1
-                stages.append(block(channels, inner, stride))
+                stage.append(block(channels, inner, stride))
                 channels = inner * block.expansion
-        self.blocks = nn.Sequential(*stages)
+            self.stages.append(stage)
         self.classifier = nn.Linear(channels, num_classes)
         _initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, C) for images (B, 3, H, W)."""
-        features = self.blocks(self.stem(images)).mean(dim=(2, 3))
+        features = self.stages(self.stem(images)).mean(dim=(2, 3))
         logits: Tensor = self.classifier(features)
         return logits
 
