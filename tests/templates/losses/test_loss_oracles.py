@@ -11,9 +11,11 @@ from dlcoder.templates.components.losses import (
     arcface,
     barlow_twins,
     beta_vae,
+    binary_cross_entropy,
     boundary,
     box_iou,
     charbonnier,
+    cross_entropy,
     dice,
     dice_cross_entropy,
     diffusion,
@@ -31,6 +33,7 @@ from dlcoder.templates.components.losses import (
     ohem_cross_entropy,
     region_consensus,
     sigmoid_focal,
+    smooth_l1,
     ssim,
     supervised_contrastive,
     triplet,
@@ -62,6 +65,18 @@ def per_class(logits, target):
         valid = truth != IGNORE
         for index in range(logits.shape[1]):
             yield image[index][valid], (truth[valid] == index).to(logits.dtype)
+
+
+def cross_entropy_reference(logits, target):
+    weights = [0.5, 1.0, 2.0, 1.5]
+    total, count = 0.0, 0.0
+    for row, label in zip(logits.permute(0, 2, 3, 1).reshape(-1, 4), target.flatten(), strict=True):
+        if label != IGNORE:
+            log_p, log_z = row.log_softmax(0), row.exp().sum().log()
+            smooth = sum(-w * 0.1 / 4 * p for w, p in zip(weights, log_p, strict=True))
+            total = total + smooth + weights[label] * (0.01 * log_z**2 - 0.9 * log_p[label])
+            count += weights[label]
+    return total / count
 
 
 def focal_reference(logits, target):
@@ -152,6 +167,12 @@ def dice_ce_reference(logits, target):
 
 
 SEGMENTATION = {
+    "cross_entropy": (
+        cross_entropy.CrossEntropyLoss(
+            class_weights=[0.5, 1.0, 2.0, 1.5], label_smoothing=0.1, z_loss=0.01, ignore_index=IGNORE
+        ),
+        cross_entropy_reference,
+    ),
     "focal": (
         focal.FocalLoss(alpha=torch.tensor([0.5, 1.0, 2.0, 1.5]), ignore_index=IGNORE),
         focal_reference,
@@ -273,6 +294,34 @@ def test_sigmoid_focal_loss_equals_its_formula():
         return (-alpha_t * (1 - p_t) ** 2 * p_t.log()).mean()
 
     assert_same(sigmoid_focal.SigmoidFocalLoss(), reference, randn(6, 5), labels(2, 6, 5))
+
+
+def test_binary_cross_entropy_weighs_positives_by_class_and_leaves_out_unknown_labels():
+    target = labels(3, 2, 4, 3).double() - 1  # -1 is unknown
+    weights = [0.5, 1.0, 2.0, 1.5]
+
+    def reference(logits):
+        total, count = 0.0, 0
+        for index in (target >= 0).nonzero().tolist():
+            p, y = logits[tuple(index)].sigmoid(), target[tuple(index)]
+            total = total - weights[index[1]] * y * p.log() - (1 - y) * (1 - p).log()
+            count += 1
+        return total / count
+
+    loss = binary_cross_entropy.BinaryCrossEntropyLoss(pos_weight=weights)
+    assert_same(lambda x: loss(x, target), reference, randn(2, 4, 3))
+    assert loss(randn(2, 4, 3), torch.full((2, 4, 3), -1)) == 0
+
+
+def test_smooth_l1_equals_its_formula():
+    def reference(x, y):
+        d = (x - y).abs()
+        return torch.where(d < 0.5, d**2, d - 0.25).mean()
+
+    assert_same(smooth_l1.SmoothL1Loss(beta=0.5), reference, randn(5, 3), randn(5, 3, seed=2))
+    assert smooth_l1.SmoothL1Loss()(torch.zeros(0, 3), torch.zeros(0, 3)) == 0
+    with pytest.raises(ValueError, match="shapes differ"):
+        smooth_l1.SmoothL1Loss()(torch.zeros(4, 1), torch.zeros(4))
 
 
 def test_lovasz_of_hard_predictions_is_one_minus_mean_iou():

@@ -8,6 +8,7 @@ from dlcoder.templates.components.models.dcgan import Discriminator, Generator
 from dlcoder.templates.components.models.ddpm_unet import DDPMUNet
 from dlcoder.templates.components.models.deeplabv3_plus import DeepLabV3Plus
 from dlcoder.templates.components.models.dit import DiT
+from dlcoder.templates.components.models.fcos import FCOS
 from dlcoder.templates.components.models.gpt import GPT
 from dlcoder.templates.components.models.mlp import MLP
 from dlcoder.templates.components.models.projection_head import DINOHead, ProjectionHead
@@ -29,6 +30,7 @@ PUBLISHED = {
     "DDPM CIFAR-10": (lambda: DDPMUNet(), 35_746_307),
     "DiT-XL/2": (lambda: DiT(1000, width=1152, layers=28, heads=16, learn_variance=True), 674_834_720),
     "DeepLabV3+ ResNet-50": (lambda: DeepLabV3Plus(1), 26_677_585),
+    "FCOS ResNet-50": (lambda: FCOS(91), 32_322_720),
     "SegFormer-B0": (lambda: SegFormer(150), 3_752_694),
 }
 
