@@ -7,12 +7,17 @@ from dlcoder.templates.components.models.convnext import ConvNeXt
 from dlcoder.templates.components.models.dcgan import Discriminator, Generator
 from dlcoder.templates.components.models.ddpm_unet import DDPMUNet
 from dlcoder.templates.components.models.deeplabv3_plus import DeepLabV3Plus
+from dlcoder.templates.components.models.dino import DINO
+from dlcoder.templates.components.models.dino_head import DINOHead
 from dlcoder.templates.components.models.dit import DiT
 from dlcoder.templates.components.models.fcos import FCOS
 from dlcoder.templates.components.models.gpt import GPT
+from dlcoder.templates.components.models.mae import MAE
 from dlcoder.templates.components.models.mlp import MLP
-from dlcoder.templates.components.models.projection_head import DINOHead, ProjectionHead
+from dlcoder.templates.components.models.projection_head import ProjectionHead
+from dlcoder.templates.components.models.resnet_encoder import ResNetEncoder
 from dlcoder.templates.components.models.segformer import SegFormer
+from dlcoder.templates.components.models.simclr import SimCLR
 from dlcoder.templates.components.models.unet import UNet
 from dlcoder.templates.components.models.vae import VAE
 from dlcoder.templates.components.models.vit import ViT
@@ -31,6 +36,8 @@ PUBLISHED = {
     "DiT-XL/2": (lambda: DiT(1000, width=1152, layers=28, heads=16, learn_variance=True), 674_834_720),
     "DeepLabV3+ ResNet-50": (lambda: DeepLabV3Plus(1), 26_677_585),
     "FCOS ResNet-50": (lambda: FCOS(91), 32_322_720),
+    "MAE ViT-B/16": (lambda: MAE(), 111_907_840 - 197 * (768 + 512)),  # published with its fixed positions
+    "ResNet-50 encoder": (lambda: ResNetEncoder(depth=50), 25_557_032 - 2049 * 1000),
     "SegFormer-B0": (lambda: SegFormer(150), 3_752_694),
 }
 
@@ -87,6 +94,12 @@ TINY = {
     ),
     "dcgan_generator": (lambda: Generator(16, width=8), lambda: (images(2, 16),), (2, 3, 64, 64)),
     "dcgan_discriminator": (lambda: Discriminator(width=8), lambda: (images(2, 3, 64, 64),), (2,)),
+    "simclr": (lambda: SimCLR(width=4, projection=8), lambda: (images(4, 3, 32, 32),), (4, 8)),
+    "dino": (
+        lambda: DINO(width=4, prototypes=16, hidden=16),
+        lambda: (images(3, 4, 3, 32, 32),),
+        (3, 4, 16),
+    ),
     "projection_head": (lambda: ProjectionHead(8, 4), lambda: (images(3, 8),), (3, 4)),
     "dino_head": (lambda: DINOHead(8, 32, hidden=16), lambda: (images(2, 8),), (2, 32)),
 }
@@ -187,6 +200,40 @@ def test_dit_drops_labels_in_training_only():
     assert torch.equal(model(*arguments, one), model(*arguments, other))
     model.eval()
     assert not torch.equal(model(*arguments, one), model(*arguments, other))
+
+
+def tiny_mae():
+    return MAE(
+        image_size=16, patch_size=4, width=16, layers=1, heads=2, decoder_width=8, decoder_layers=1, decoder_heads=2
+    )
+
+
+def test_an_mae_does_not_see_what_it_has_to_fill_in():
+    model, x, noise = tiny_mae().eval(), images(2, 3, 16, 16), torch.rand(2, 16)
+    prediction, masked = model(x, noise)
+    assert prediction.shape == (2, 16, 48)
+    assert masked.sum(dim=1).tolist() == [12, 12]
+    hidden = masked.view(2, 1, 4, 4).repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+    changed = torch.where(hidden, -x, x)
+    torch.testing.assert_close(model(changed, noise)[0], prediction)
+    assert not torch.equal(model(-x, noise)[0], prediction)
+
+
+def test_every_parameter_of_an_mae_learns_and_its_masks_are_random():
+    model, x = tiny_mae(), images(2, 3, 16, 16)
+    prediction, masked = model(x)
+    prediction.square().sum().backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+    assert not torch.equal(masked, model(x)[1])
+    assert model.features(x).shape == (2, 16)
+
+
+def test_dino_takes_crops_of_several_sizes():
+    model = DINO(width=4, prototypes=16, hidden=16).eval()
+    large, small = images(2, 3, 3, 32, 32), images(4, 3, 3, 16, 16)
+    logits = model([*large, *small])
+    assert logits.shape == (6, 3, 16)
+    torch.testing.assert_close(logits[4], model(small[2:3])[0])
 
 
 def test_a_vae_is_deterministic_in_evaluation_and_samples_in_training():
