@@ -1,5 +1,6 @@
 """Folders and files of any training program, read into runs."""
 
+import itertools
 import json
 import math
 import re
@@ -8,16 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dlcoder.errors import UserError
-from dlcoder.experiments.logs import (
-    STEP_NAMES,
-    Columns,
-    columns_of,
-    event_columns,
-    jsonl_columns,
-    number,
-    read_csv,
-    read_jsonl,
-)
+from dlcoder.experiments.columns import STEP_NAMES, Columns, columns_of, number
+from dlcoder.experiments.csv_logs import csv_columns, csv_names, read_csv
+from dlcoder.experiments.event_files import event_columns
+from dlcoder.experiments.jsonl_logs import jsonl_columns, jsonl_names, read_jsonl, records
 from dlcoder.experiments.runs import Run, flatten, series_of
 from dlcoder.progress import Progress, silent
 from dlcoder.text import clean
@@ -34,7 +29,6 @@ _CONFIGS = (
 )
 _SEED = re.compile(r"(?:^|[._/-])seed$", re.IGNORECASE)
 _SEED_IN_NAME = re.compile(r"(?:^|[-_/ ])(?:seed|s)[-_=]?(\d+)(?=$|[-_/ ])", re.IGNORECASE)
-_KEY = re.compile(rb'("[^"\\\\\n]{1,100}")\s*:')
 _TIME = ("time_iter", "step_time", "iter_time", "train/step_time")
 _MEMORY = ("max_mem", "peak_memory_mb", "max_memory_mb", "gpu_memory_mb", "memory_mb")
 _ARM_COLUMNS = ("arm", "method", "model", "variant", "config", "name", "condition", "run")
@@ -62,7 +56,8 @@ def read_runs(paths: Sequence[Path], wanted: Callable[[set[str]], set[str]], pro
             "Give folders that hold metrics.jsonl, metrics.csv, trainer_state.json, TensorBoard events or W&B runs.",
         )
     base = _common([place if place.is_dir() else place.parent for place in places])
-    names = frozenset(wanted(_logged(places)))
+    logged = _logged(places)
+    names = frozenset({*wanted(logged), *logged.intersection((*STEP_NAMES, *_TIME, *_MEMORY))})
     runs: list[Run] = []
     for index, place in enumerate(places):
         runs += _read(place, _short(place, base), names)
@@ -113,20 +108,19 @@ def _is_run(folder: Path) -> bool:
 
 
 def _logged(places: list[Path]) -> set[str]:
-    """Names that logs carry, from the first and last lines of some runs."""
+    """Names that logs carry, from all lines of some runs: evaluations come every so many steps."""
     names: set[str] = set()
     for place in places[:: max(1, len(places) // 5)]:
         files = [place] if place.is_file() else [place / name for name in _LOGS if (place / name).is_file()]
         for file in files:
-            data = file.read_bytes()
-            # Not only the first lines: evaluations come every so many steps.
-            keys = set(_KEY.findall(data)) if file.suffix == ".jsonl" else set()
-            names |= {str(json.loads(key)) for key in keys}
+            if file.suffix in (".csv", ".tsv"):
+                names |= csv_names(file)
+            elif file.suffix == ".jsonl":
+                names |= jsonl_names(file)
     return names
 
 
 def _read(place: Path, name: str, wanted: frozenset[str]) -> list[Run]:
-    wanted = wanted | frozenset((*_TIME, *_MEMORY))
     if place.is_file():
         return _read_file(place, name, wanted)
     run = Run(name=name, source="log")
@@ -150,31 +144,25 @@ def _read_file(path: Path, name: str, wanted: frozenset[str]) -> list[Run]:
         raise UserError(
             f"{path.name!r} is no log of a known kind.", "Give JSONL, CSV, TensorBoard events or folders of runs."
         )
-    head = path.open("rb").read(4096)
-    rows = read_csv(path) if path.suffix in (".csv", ".tsv") else None
-    if rows is None and _is_table(read_jsonl(path) if len(head) < 4096 else _head_rows(head)):
-        rows = read_jsonl(path)
-    if rows is not None and _is_table(rows):
+    if _is_table(_first_rows(path)):
+        rows = read_csv(path) if path.suffix in (".csv", ".tsv") else read_jsonl(path)
         return [_row_run(row, f"{name}:{index + 1}") for index, row in enumerate(rows)]
     run = Run(name=name, source=path.suffix.lstrip(".").upper())
-    _take(run, columns_of(rows) if rows is not None else jsonl_columns(path, wanted))
+    _take(run, (csv_columns if path.suffix in (".csv", ".tsv") else jsonl_columns)(path, wanted))
     _seed_from_name(run)
     return [run]
 
 
-def _head_rows(head: bytes) -> list[dict[str, Any]]:
-    rows = []
-    for line in head.splitlines()[:-1]:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return [row for row in rows if isinstance(row, dict)]
+def _first_rows(path: Path) -> list[dict[str, Any]]:
+    if path.suffix in (".csv", ".tsv"):
+        return [dict.fromkeys(csv_names(path))]
+    with path.open("rb") as file:
+        return list(records(b"".join(itertools.islice(file, 5))))
 
 
 def _is_table(rows: list[dict[str, Any]]) -> bool:
     """Whether the rows are runs, not steps of one."""
-    if not rows:
+    if not rows or not rows[0]:
         return False
     names = {name.lower() for name in rows[0]}
     return bool(names & {"seed", *_ARM_COLUMNS}) or not names & set(STEP_NAMES)
@@ -209,7 +197,7 @@ def _folder_columns(folder: Path, run: Run, wanted: frozenset[str]) -> Columns:
     for name in _LOGS:
         file = folder / name
         if file.is_file():
-            new = columns_of(read_csv(file)) if file.suffix == ".csv" else jsonl_columns(file, wanted)
+            new = (csv_columns if file.suffix == ".csv" else jsonl_columns)(file, wanted)
             # The same quantity over the validation set must not mix with that of training batches.
             if name == "eval.jsonl":
                 new = {f"eval/{key}": value for key, value in new.items()}

@@ -120,8 +120,9 @@ def summarize(paths: Sequence[Path], baseline: str | None, metric: str | None, p
 
 def _to_read(names: set[str], metric: str | None) -> set[str]:
     bare = (metric or "").removeprefix("eval/")
+    named = {bare, f"metric_{bare}"} if bare else set()
     chosen = _choose(sorted(names)) if metric is None else None
-    return {name for name in names if "loss" in name.lower() or (bare and bare in name) or name == chosen}
+    return named | {name for name in names if "loss" in name.lower() or (bare and bare in name) or name == chosen}
 
 
 def _parse(metric: str | None) -> tuple[str | None, bool | None, Literal["last", "best"]]:
