@@ -3,9 +3,9 @@
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from dlcoder.experiments.columns import Columns
+from dlcoder.experiments.protobuf import fields, varint
 
 _FLOAT = b"\x15"
 """The key of a value's field `simple_value`: four bytes follow."""
@@ -54,7 +54,7 @@ def _plain_step(event: bytes) -> tuple[float, int]:
     """The step of an event that is a time and then a step, and where what follows begins."""
     if event[9:10] != b"\x10":
         return 0.0, 9
-    step, place = _varint(event, 10)
+    step, place = varint(event, 10)
     return float(step), place
 
 
@@ -70,50 +70,19 @@ def _records(data: bytes) -> Iterator[bytes]:
         place = end + 4
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
-    """The fields of a protocol buffer message: number, wire type, value."""
-    place = 0
-    while place < len(data):
-        key, place = _varint(data, place)
-        field, wire = key >> 3, key & 7
-        if wire == 0:
-            value, place = _varint(data, place)
-            yield field, wire, value
-            continue
-        size = {1: 8, 5: 4}.get(wire)
-        if size is None:
-            if wire != 2:
-                return
-            size, place = _varint(data, place)
-        yield field, wire, data[place : place + size]
-        place += size
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while place < len(data):
-        byte = data[place]
-        place += 1
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            break
-    return value, place
-
-
 def _event(data: bytes) -> tuple[float, list[tuple[str, float]]]:
     step, scalars = 0, []
-    for field, wire, value in _fields(data):
+    for field, wire, value in fields(data):
         if (field, wire) == (2, 0):
             step = value
         elif (field, wire) == (5, 2):  # a summary, of values in field 1
-            scalars += [pair for f, w, part in _fields(value) if (f, w) == (1, 2) for pair in _scalar(part)]
+            scalars += [pair for f, w, part in fields(value) if (f, w) == (1, 2) for pair in _scalar(part)]
     return float(step), scalars
 
 
 def _scalar(data: bytes) -> list[tuple[str, float]]:
     tag, found = "", None
-    for field, wire, value in _fields(data):
+    for field, wire, value in fields(data):
         if (field, wire) == (1, 2):
             tag = value.decode("utf-8", "replace")
         elif (field, wire) == (2, 5):
@@ -126,10 +95,10 @@ def _scalar(data: bytes) -> list[tuple[str, float]]:
 def _tensor(data: bytes) -> float | None:
     """The value of a tensor with one float or double: packed, or as raw content."""
     kind, found = 1, None
-    for field, wire, value in _fields(data):
+    for field, wire, value in fields(data):
         if (field, wire) == (1, 0):
             kind = value
-        elif field == 2 and wire == 2 and any(f == 2 for f, _, _ in _fields(value)):
+        elif field == 2 and wire == 2 and any(f == 2 for f, _, _ in fields(value)):
             return None  # a tensor with dimensions: no scalar
         elif field in (4, 5, 6) and wire in (1, 2, 5):
             found = value

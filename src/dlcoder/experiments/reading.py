@@ -14,6 +14,7 @@ from dlcoder.experiments.csv_logs import csv_columns, csv_names, read_csv
 from dlcoder.experiments.event_files import event_columns
 from dlcoder.experiments.jsonl_logs import jsonl_columns, jsonl_names, read_jsonl, records
 from dlcoder.experiments.runs import Run, flatten, series_of
+from dlcoder.experiments.wandb_files import read_wandb
 from dlcoder.progress import Progress, silent
 from dlcoder.text import clean
 
@@ -85,7 +86,7 @@ def _places(path: Path) -> Iterator[Path]:
     if _is_run(path):
         yield path
         return
-    folders = sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
+    folders = sorted(child for child in path.iterdir() if _is_folder(child))
     found = False
     for child in folders:
         if child.name in _SKIPPED and not (child.name == "wandb" and not found):
@@ -97,11 +98,19 @@ def _places(path: Path) -> Iterator[Path]:
         yield from sorted(child for child in path.iterdir() if child.suffix in (".jsonl", ".csv", ".tsv"))
 
 
+def _is_folder(child: Path) -> bool:
+    """Whether to look inside: not at a link to a neighbor, such as `latest-run`."""
+    if not child.is_dir() or child.name.startswith("."):
+        return False
+    return not child.is_symlink() or child.resolve().parent != child.parent.resolve()
+
+
 def _is_run(folder: Path) -> bool:
     return (
         any((folder / name).is_file() for name in (*_LOGS, "run.json", "arm.json", "trainer_state.json"))
         or (folder / "files/wandb-summary.json").is_file()
         or (folder / "wandb-summary.json").is_file()
+        or next(folder.glob("run-*.wandb"), None) is not None
         or next(folder.glob("events.out.tfevents.*"), None) is not None
         or next(folder.glob("checkpoint-*/trainer_state.json"), None) is not None
     )
@@ -135,6 +144,11 @@ def _read_file(path: Path, name: str, wanted: frozenset[str]) -> list[Run]:
     if path.name == "trainer_state.json":
         run = Run(name=name, source="Hugging Face Trainer")
         _take(run, _trainer_state(path))
+        return [run]
+    if path.suffix == ".wandb":
+        run = Run(name=name, source="Weights & Biases")
+        _take(run, _wandb([path], run))
+        _seed_from_config(run)
         return [run]
     if ".tfevents." in path.name:
         run = Run(name=name, source="TensorBoard")
@@ -213,14 +227,39 @@ def _folder_columns(folder: Path, run: Run, wanted: frozenset[str]) -> Columns:
     if events and not columns:
         run.source = "TensorBoard"
         columns.update(event_columns(events))
+    logs = sorted(folder.glob("run-*.wandb"))
+    if logs:
+        columns.update(_wandb(logs, run))
     for summary in (folder / "files/wandb-summary.json", folder / "wandb-summary.json"):
         if summary.is_file():
             run.source = "Weights & Biases"
-            values = {key: number(value) for key, value in _json(summary).items()}
-            run.results |= {k: v for k, v in values.items() if v is not None and math.isfinite(v) and k[0] != "_"}
-            runtime = number(_json(summary).get("_runtime"))
-            run.hours = runtime / 3600 if runtime is not None and math.isfinite(runtime) else None
+            _take_summary(run, _json(summary), columns)
     return columns
+
+
+def _wandb(logs: list[Path], run: Run) -> Columns:
+    """What the files of an offline run tell; there are several where it was resumed."""
+    run.source, run.starts = "Weights & Biases", len(logs)
+    parts = [read_wandb(log) for log in logs]
+    columns = columns_of(row for part in parts for row in part.history)
+    for part in parts:
+        run.config |= flatten({name: value for name, value in part.config.items() if name != "_wandb"})
+        _take_summary(run, part.summary, columns)
+    code = parts[-1].exit_code
+    if code != 0:
+        run.status, run.why = ("unfinished", "it never ended") if code is None else ("crashed", f"exit status {code}")
+    runtime = columns.get("_runtime")
+    run.hours = runtime[1][-1] / 3600 if runtime else run.hours
+    return {name: column for name, column in columns.items() if not name.startswith("_")}
+
+
+def _take_summary(run: Run, summary: dict[str, Any], columns: Columns) -> None:
+    """Take last values of what has no history."""
+    values = {key: number(value) for key, value in summary.items() if key not in columns}
+    run.results |= {k: v for k, v in values.items() if v is not None and math.isfinite(v) and k[0] != "_"}
+    runtime = number(summary.get("_runtime"))
+    if runtime is not None and math.isfinite(runtime):
+        run.hours = runtime / 3600
 
 
 def _global_step(state: Path) -> float:
@@ -269,9 +308,13 @@ def _configure(folder: Path, run: Run) -> None:
             run.status = "crashed" if plan["status"] == "failed" else "unfinished"
             run.why = f"exit status {plan.get('exit_status')}" if plan["status"] == "failed" else "it never ended"
     if run.seed is None:
-        run.seed = next((_plain(value) for key, value in run.config.items() if _SEED.search(key)), None)
+        _seed_from_config(run)
     if run.seed is None:
         _seed_from_name(run)
+
+
+def _seed_from_config(run: Run) -> None:
+    run.seed = next((_plain(value) for key, value in run.config.items() if _SEED.search(key)), None)
 
 
 def _seed_from_name(run: Run) -> None:
