@@ -98,7 +98,6 @@ def test_only_the_task_is_required() -> None:
         ({"task": "detection"}, "supported: classification"),
         ({"framework": "lightning"}, "supported: pytorch"),
         ({"data": {"source": "coco"}}, "supported: synthetic, image_folder"),
-        ({"config": "toml"}, "supported: yaml"),
     ],
 )
 def test_what_is_not_supported_yet_is_told_from_nonsense(fields: dict[str, Any], supported: str) -> None:

@@ -55,6 +55,7 @@ class Choices:
     label_smoothing: float
     ema: bool
     metric: str
+    config: str
     precision: str
     device: str
     reproducible: bool
@@ -128,6 +129,7 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
         label_smoothing=train.label_smoothing,
         ema=assumed.note_unless_given("train.ema", train.ema, "Steadier and mostly better than the last weights."),
         metric=assumed("metric", spec.metric, "accuracy", "Fair where classes are about equally frequent."),
+        config=spec.config,
         precision=_precision(spec, assumed),
         device=spec.device,
         reproducible=assumed.note_unless_given(

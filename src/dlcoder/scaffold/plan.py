@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from dlcoder.scaffold.choices import Choices
+from dlcoder.scaffold.config_forms import FORMS
 from dlcoder.templates.bindings import Bindings, Default, Fixed, Present
 
 _AMP = {"fp32": "None", "bf16": "torch.bfloat16", "fp16": "torch.float16"}
@@ -63,6 +64,7 @@ def plan(choices: Choices) -> Plan:
         },
         context={
             "c": choices,
+            "form": FORMS[choices.config],
             "p": package,
             "Model": _MODELS[choices.family],
             "Data": dataset,

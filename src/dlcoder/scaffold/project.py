@@ -11,6 +11,7 @@ from dlcoder.errors import UserError
 from dlcoder.progress import Progress, silent
 from dlcoder.sandbox.report import Check, Report
 from dlcoder.scaffold.choices import Assumption, Choices, decide
+from dlcoder.scaffold.config_forms import FORMS
 from dlcoder.scaffold.spec import ProjectSpec
 
 Validation = Literal["none", "smoke", "full"]
@@ -139,12 +140,13 @@ def _answer(path: Path, choices: Choices, files: dict[str, bytes], report: Repor
 def _next_steps(path: Path, choices: Choices, report: Report, *, dry_run: bool) -> list[str]:
     if dry_run:
         return ["Call scaffold_project again without dry_run."]
+    config = f"configs/default.{FORMS[choices.config].suffix}"
     steps = [] if report.passed else [f'Call smoke_test with path "{path}": nothing has been run yet.']
     if choices.source == "image_folder":
         steps.append(f"Put images into {choices.root}/train/<class>/ and {choices.root}/val/<class>/ (needs pillow).")
-        steps.append("Train: python train.py --config configs/default.yaml")
+        steps.append(f"Train: python train.py --config {config}")
     else:
-        steps.append("Train: python train.py --config configs/default.yaml (generated images)")
+        steps.append(f"Train: python train.py --config {config} (generated images)")
         steps.append(f"Use your data: build_datasets in {choices.package}/build.py.")
-    steps.append("More GPUs: torchrun --standalone --nproc-per-node gpu train.py --config configs/default.yaml")
+    steps.append(f"More GPUs: torchrun --standalone --nproc-per-node gpu train.py --config {config}")
     return [*steps, "Tests: python -m pytest"]

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlcoder.scaffold.config_forms import ConfigForm, in_form
 from dlcoder.scaffold.plan import Plan
 from dlcoder.templates.specialize import COMPONENTS, specialize
 
@@ -23,6 +24,9 @@ def render(plan: Plan) -> dict[str, str]:
         The text of each file, by its path relative to the project, in order.
     """
     files = {path: _jinja().get_template(name).render(plan.context) for path, name in plan.templates.items()}
+    form = plan.context["form"]
+    assert isinstance(form, ConfigForm)
+    files = in_form(files, form, plan.package)
     for component in _reachable(files, plan):
         files |= _component_files(component, plan)
     files = tidy(files, plan.package)
@@ -30,7 +34,7 @@ def render(plan: Plan) -> dict[str, str]:
     wanted = _reachable({path: text for path, text in files.items() if path in plan.templates}, plan, files)
     for component in _components_in(files, plan) - wanted:
         kind, name = component
-        for path in (f"{plan.package}/{kind}/{name}.py", f"tests/test_{name}.py"):
+        for path in (f"{plan.package}/{kind}/{name}.py", _test_path(component)):
             files.pop(path, None)
     return dict(sorted((files | _package_files(wanted, plan)).items()))
 
@@ -67,9 +71,15 @@ def _component_files(component: Component, plan: Plan) -> dict[str, str]:
     kind, name = component
     sources = {
         f"{plan.package}/{kind}/{name}.py": _source("components", kind, f"{name}.py"),
-        f"tests/test_{name}.py": _source("tests", kind, f"test_{name}.py"),
+        _test_path(component): _source("tests", kind, f"test_{name}.py"),
     }
     return {path: specialize(text, package=plan.package, bindings=plan.bindings) for path, text in sources.items()}
+
+
+def _test_path(component: Component) -> str:
+    """Where a component's test goes: a loss may have the name of the model that it belongs to."""
+    kind, name = component
+    return f"tests/test_{name}_loss.py" if kind == "losses" else f"tests/test_{name}.py"
 
 
 def _package_files(components: set[Component], plan: Plan) -> dict[str, str]:
@@ -114,6 +124,8 @@ def _cell(text: str) -> str:
 
 _JOIN = "lint.isort.split-on-trailing-comma=false"
 """An import that has become short enough goes on one line."""
+_STANDARD = 'lint.isort.extra-standard-library=["tomllib"]'
+"""It came after the Python that is aimed at."""
 
 _tidied: dict[str, str] = {}
 """Formatted text by what it was: most files are the same from project to project."""
@@ -131,7 +143,8 @@ def tidy(files: dict[str, str], package: str) -> dict[str, str]:
         own = f'lint.isort.known-first-party=["{package}", "train", "evaluate"]'
         with tempfile.TemporaryDirectory(prefix="dlcoder-") as folder:
             _write(Path(folder), new)
-            _ruff("check", "--fix-only", "--quiet", "--select", "F401,I001", folder, "--config", own, "--config", _JOIN)
+            options = [part for option in (own, _JOIN, _STANDARD) for part in ("--config", option)]
+            _ruff("check", "--fix-only", "--quiet", "--select", "F401,I001", folder, *options)
             _ruff("format", "--quiet", folder)
             for path, text in new.items():
                 _tidied[text] = Path(folder, path).read_text(encoding="utf-8")

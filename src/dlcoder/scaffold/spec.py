@@ -9,7 +9,6 @@ _PLANNED: dict[str, tuple[str, ...]] = {
     "task": ("detection", "segmentation", "generation", "self_supervised", "regression"),
     "source": ("csv", "segmentation_pairs", "coco", "text", "tokens", "webdataset", "numpy"),
     "framework": ("lightning", "accelerate"),
-    "config": ("toml", "argparse", "dataclass"),
     "launcher": ("srun", "sbatch"),
     "layout": ("flat",),
 }
@@ -119,7 +118,9 @@ class ProjectSpec(_Part):
     train: TrainSpec = Field(default_factory=TrainSpec, description="Optimizer, schedule, batch, averaging.")
     metric: Metric | None = Field(default=None, description="Chooses the best checkpoint. Default: accuracy.")
     framework: Literal["pytorch"] = Field(default="pytorch", description="pytorch: plain loop, DDP through torchrun.")
-    config: Literal["yaml"] = Field(default="yaml", description="Form of the settings files.")
+    config: Literal["yaml", "toml", "argparse", "dataclass"] = Field(
+        default="yaml", description="Form of the settings files; argparse: JSON and flags."
+    )
     launcher: Literal["torchrun"] = Field(default="torchrun", description="What starts several processes.")
     layout: Literal["package"] = Field(default="package", description="package: modules in a package beside train.py.")
     precision: Precision | None = Field(default=None, description="Default: bf16, or fp32 for device cpu.")

@@ -9,10 +9,8 @@ import time
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
 
 ENVIRONMENT = ("CUDA_", "CUBLAS_", "NCCL_", "TORCH", "OMP_", "MKL_", "SLURM_JOB_ID")
 """Beginnings of the variables that a run may depend on, and that hold no secrets."""
@@ -32,22 +30,16 @@ def new_run_folder(parent: Path, name: str) -> Path:
     raise FileExistsError(f"{parent} has too many runs of the same second.")
 
 
-def record_run(
-    folder: Path, *, settings: Mapping[str, Any], data: Mapping[str, str]
-) -> None:
-    """Write down what is needed to repeat the run.
+def record_run(folder: Path, *, seed: int, data: Mapping[str, str]) -> None:
+    """Write down what is needed, beside the settings, to repeat the run.
 
-    `config.yaml` holds all settings, defaults included; `run.json` the command, the
-    commit, versions and environment; `git.diff` what was not committed. Each later
-    start of the same run adds a `run-2.json`, and so on.
+    `run.json` holds the command, the commit, versions and environment; `git.diff` what
+    was not committed. Each later start of the same run adds a `run-2.json`, and so on.
     """
-    (folder / "config.yaml").write_text(
-        yaml.safe_dump(dict(settings), sort_keys=False), encoding="utf-8"
-    )
     (folder / "git.diff").write_text(_git("diff", "HEAD"), encoding="utf-8")
     record = {
         "command": [sys.executable, *sys.argv],
-        "seed": settings.get("seed"),
+        "seed": seed,
         "git": {
             "commit": _git("rev-parse", "HEAD").strip() or None,
             "changed": bool(_git("status", "--porcelain")),

@@ -1,4 +1,4 @@
-"""Settings: dataclasses, filled from YAML and the command line, nothing unnoticed.
+"""Settings: dataclasses, filled from plain values, nothing unnoticed.
 
 An unknown key is an error that names the nearest known one, and so is a value of the
 wrong type: a setting ignored in silence costs more than a run that does not start.
@@ -7,11 +7,8 @@ wrong type: a setting ignored in silence costs more than a run that does not sta
 import dataclasses
 import difflib
 import types
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
-
-import yaml
 
 T = TypeVar("T")
 
@@ -20,28 +17,17 @@ class SettingsError(ValueError):
     """A setting that does not exist or does not fit, by its full name."""
 
 
-def load_settings(cls: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
-    """Read settings of type `cls` from a YAML file.
+def from_mapping(cls: type[T], tree: Any, name: str = "") -> T:
+    """Build a `cls` from nested mappings.
 
     Args:
         cls: A dataclass, whose fields may be dataclasses.
-        path: The file. Settings that it lacks keep their defaults.
-        overrides: Further settings such as `train.epochs=3`, which win over the file.
+        tree: Values by name. Settings that it lacks keep their defaults.
+        name: The full name of this part of the settings, for messages.
 
     Raises:
         SettingsError: A setting is unknown, missing or of the wrong type.
     """
-    tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    for override in overrides:
-        name, separator, value = override.partition("=")
-        if not separator:
-            raise SettingsError(f"{override!r} has no value: write NAME=VALUE.")
-        _insert(tree, name.split("."), yaml.safe_load(value))
-    return from_mapping(cls, tree)
-
-
-def from_mapping(cls: type[T], tree: Any, name: str = "") -> T:
-    """Build a `cls` from nested mappings, with the errors of `load_settings`."""
     if not isinstance(tree, Mapping):
         raise SettingsError(f"{name or 'The file'} must hold settings, not {tree!r}.")
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -76,6 +62,20 @@ def to_mapping(settings: Any) -> dict[str, Any]:
     }
 
 
+def insert(tree: dict[str, Any], name: str, value: Any) -> None:
+    """Put the value of a setting such as `train.epochs` into nested mappings.
+
+    Raises:
+        SettingsError: The name leads into a value.
+    """
+    *outer, last = name.split(".")
+    for key in outer:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise SettingsError(f"{key} in {name} holds no settings.")
+    tree[last] = value
+
+
 def _convert(kind: Any, value: Any, name: str) -> Any:
     """Return `value` as a `kind`, or say why it is none."""
     if dataclasses.is_dataclass(kind):
@@ -99,7 +99,7 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
 
 def _scalar(kind: type[Any], value: Any, name: str) -> Any:
     if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
-        # YAML takes 1 for an integer, and 1e-3, without a point, for a string.
+        # 1 may stand for 1.0; and to YAML 1e-3, without a point, is a string.
         try:
             return float(value)
         except ValueError:
@@ -110,14 +110,6 @@ def _scalar(kind: type[Any], value: Any, name: str) -> Any:
     if kind is float and type(value) is float:
         return value
     raise SettingsError(f"{name} must be {kind.__name__}, not {value!r}.")
-
-
-def _insert(tree: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
-        tree = tree.setdefault(key, {})
-        if not isinstance(tree, dict):
-            raise SettingsError(f"{key} in {'.'.join(keys)} holds no settings.")
-    tree[keys[-1]] = value
 
 
 def _unknown(key: str, known: list[str], name: str) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from dlcoder.templates.components.utils.run_folder import new_run_folder, record_run
 
@@ -18,19 +17,18 @@ def test_runs_of_the_same_second_have_folders_of_their_own(tmp_path: Path) -> No
 def test_a_run_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("API_TOKEN", "secret")
-    record_run(tmp_path, settings={"seed": 3}, data={"train": "abc"})
+    record_run(tmp_path, seed=3, data={"train": "abc"})
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["seed"] == 3
     assert record["data"] == {"train": "abc"}
     assert record["packages"]["torch"] == torch.__version__
     assert record["environment"]["OMP_NUM_THREADS"] == "1"
     assert "secret" not in json.dumps(record["environment"])
-    assert yaml.safe_load((tmp_path / "config.yaml").read_text()) == {"seed": 3}
 
 
 def test_a_later_start_adds_a_record(tmp_path: Path) -> None:
     for _ in range(2):
-        record_run(tmp_path, settings={}, data={})
+        record_run(tmp_path, seed=0, data={})
     assert (tmp_path / "run-2.json").exists()
 
 
@@ -44,7 +42,7 @@ def test_uncommitted_changes_are_kept(
     for arguments in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "a"]):
         subprocess.run(["git", *arguments], check=True)
     file.write_text("a = 2\n")
-    record_run(tmp_path, settings={}, data={})
+    record_run(tmp_path, seed=0, data={})
     assert "+a = 2" in (tmp_path / "git.diff").read_text()
     git = json.loads((tmp_path / "run.json").read_text())["git"]
     assert len(git["commit"]) == 40
