@@ -10,15 +10,33 @@ import torch.nn.functional as F
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from scipy.linalg import sqrtm
-from sklearn.metrics import jaccard_score, top_k_accuracy_score
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    f1_score,
+    jaccard_score,
+    mean_absolute_error,
+    precision_score,
+    r2_score,
+    recall_score,
+    root_mean_squared_error,
+    top_k_accuracy_score,
+)
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
 
+from dlcoder.templates.components.losses.ssim import SSIMLoss
 from dlcoder.templates.components.metrics.average_precision import AveragePrecision
-from dlcoder.templates.components.metrics.frechet_distance import FeatureMoments, frechet_distance
-from dlcoder.templates.components.metrics.knn_accuracy import knn_predict
+from dlcoder.templates.components.metrics.confusion_matrix import ConfusionMatrix, classification_metrics
+from dlcoder.templates.components.metrics.frechet_distance import FrechetSums, frechet_distance
+from dlcoder.templates.components.metrics.knn_accuracy import KNNAccuracy, knn_accuracy, knn_predict
+from dlcoder.templates.components.metrics.linear_probe import LinearProbe, probe_accuracy
+from dlcoder.templates.components.metrics.multilabel_f1 import MultiLabelCounts, multilabel_metrics
 from dlcoder.templates.components.metrics.perplexity import PerplexitySums, perplexity
 from dlcoder.templates.components.metrics.psnr import PSNRSums, psnr
+from dlcoder.templates.components.metrics.regression_error import RegressionSums, regression_metrics
 from dlcoder.templates.components.metrics.segmentation_iou import SegmentationCounts, segmentation_metrics
+from dlcoder.templates.components.metrics.structural_similarity import SSIMSums, structural_similarity
 from dlcoder.templates.components.metrics.top_k_accuracy import TopKCounts
 
 
@@ -97,13 +115,12 @@ def test_psnr_is_the_mean_of_the_images_and_finite_for_a_perfect_one():
 
 
 def frechet(x, y):
-    moments = []
-    for features in (x, y):
-        moment = FeatureMoments(features.shape[1])
-        for part in features.split(7):
-            moment.update(part)
-        moments.append(moment.sums)
-    return frechet_distance(*moments)
+    metric = FrechetSums(x.shape[1])
+    for part in x.split(7):
+        metric.update(part, y[:0])
+    for part in y.split(11):
+        metric.update(x[:0], part)
+    return frechet_distance(metric.sums)
 
 
 def test_the_frechet_distance_equals_scipys_matrix_root(generator):
@@ -133,6 +150,111 @@ def test_nearest_neighbors_vote_as_in_scikit_learn(generator):
     )
     expected = reference.fit(train, labels).predict(x)
     assert knn_predict(x, train, labels, num_classes=3, k=7, chunk=8).tolist() == expected.tolist()
+
+
+def test_classification_metrics_equal_scikit_learn(generator):
+    logits = torch.randn(60, 5, generator=generator)
+    logits[:, 4] = -9  # class 4 is never predicted, and never there
+    target = torch.randint(0, 4, (60,), generator=generator)
+    metric = ConfusionMatrix(5)
+    metric.update(logits, target)
+    predicted = logits.argmax(1)
+    assert classification_metrics(metric.counts) == pytest.approx(
+        {
+            "accuracy": float((predicted == target).double().mean()),
+            "balanced_accuracy": balanced_accuracy_score(target, predicted),
+            "macro_precision": precision_score(target, predicted, average="macro"),
+            "macro_f1": f1_score(target, predicted, average="macro"),
+        }
+    )
+
+
+def test_multilabel_metrics_equal_scikit_learn(generator):
+    logits = torch.randn(50, 4, generator=generator)
+    target = torch.randint(0, 2, (50, 4), generator=generator)
+    metric = MultiLabelCounts(4, threshold=0.3)
+    metric.update(logits, target)
+    predicted = (logits.sigmoid() >= 0.3).long()
+    assert multilabel_metrics(metric.counts) == pytest.approx(
+        {
+            "macro_f1": f1_score(target, predicted, average="macro"),
+            "macro_precision": precision_score(target, predicted, average="macro"),
+            "macro_recall": recall_score(target, predicted, average="macro"),
+            "micro_f1": f1_score(target, predicted, average="micro"),
+        }
+    )
+
+
+def test_regression_metrics_equal_scikit_learn_far_from_zero(generator):
+    target = torch.randn(40, 3, generator=generator, dtype=torch.float64) + 1000
+    prediction = target + torch.randn(40, 3, generator=generator) / 2
+    metric = RegressionSums(3)
+    metric.update(prediction, target)
+    metrics = regression_metrics(metric.sums)
+    assert metrics["mae"] == pytest.approx(mean_absolute_error(target, prediction))
+    mse = root_mean_squared_error(target, prediction, multioutput="raw_values") ** 2
+    assert metrics["rmse"] == pytest.approx(mse.mean() ** 0.5)
+    assert metrics["r2"] == pytest.approx(r2_score(target, prediction), rel=1e-6)
+
+
+def test_ssim_is_the_mean_of_the_images(generator):
+    x, y = (torch.rand(3, 2, 16, 14, generator=generator, dtype=torch.float64) for _ in range(2))
+    metric = SSIMSums()
+    metric.update(x, y)
+    each = [1 - SSIMLoss()(x[i : i + 1], y[i : i + 1]) for i in range(3)]
+    assert structural_similarity(metric.sums) == pytest.approx(float(torch.stack(each).mean()), abs=1e-12)
+
+
+def test_the_linear_probe_equals_scikit_learn(generator):
+    train, x = (torch.randn(n, 5, generator=generator, dtype=torch.float64) for n in (90, 40))
+    labels = (train[:, :3] + torch.randn(90, 3, generator=generator)).argmax(1)
+    probe = LinearProbe(train, labels, 3, weight_decay=0.01)
+    scaler = StandardScaler().fit(train)
+    # scikit-learn weighs the sum of the losses by C, where the penalty is 1 / 2 |W|^2.
+    reference = LogisticRegression(C=1 / (0.01 * 90), tol=1e-10, max_iter=5000)
+    reference.fit(scaler.transform(train), labels)
+    expected = torch.as_tensor(reference.predict_proba(scaler.transform(x)))
+    ours = probe.classifier((x - probe.mean) / probe.std).softmax(1)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+    target = torch.randint(0, 3, (40,), generator=generator)
+    probe.update(x, target)
+    assert probe_accuracy(probe.counts) == float((expected.argmax(1) == target).double().mean())
+
+
+def additive(generator):
+    """Yield what makes each metric of sums, the name of its sums, what reads them, and ten samples."""
+
+    def rand(*shape):
+        return torch.rand(10, *shape, generator=generator)
+
+    def label(high, *shape):
+        return torch.randint(0, high, (10, *shape), generator=generator)
+
+    train, classes = rand(4), label(3)
+    yield lambda: ConfusionMatrix(3), "counts", classification_metrics, (rand(3), label(3))
+    yield lambda: TopKCounts((1, 2)), "counts", TopKCounts((1, 2)).compute, (rand(3), label(3))
+    yield lambda: MultiLabelCounts(3, threshold=0.6), "counts", multilabel_metrics, (rand(3), label(2, 3))
+    yield lambda: SegmentationCounts(3), "counts", segmentation_metrics, (rand(3, 4, 4), label(3, 4, 4))
+    yield lambda: PerplexitySums(), "sums", perplexity, (rand(5, 3), label(3, 5))
+    yield lambda: PSNRSums(), "sums", psnr, (rand(3, 4, 4), rand(3, 4, 4))
+    yield lambda: SSIMSums(), "sums", structural_similarity, (rand(1, 12, 12), rand(1, 12, 12))
+    yield lambda: RegressionSums(2), "sums", regression_metrics, (rand(2), rand(2))
+    yield lambda: FrechetSums(3), "sums", frechet_distance, (rand(3), rand(3))
+    yield lambda: KNNAccuracy(train, classes, 3, k=3), "counts", knn_accuracy, (rand(4), label(3))
+    yield lambda: LinearProbe(train, classes, 3), "counts", probe_accuracy, (rand(4), label(3))
+
+
+def test_sums_of_two_ranks_with_uneven_batches_give_the_metric_of_the_whole(generator):
+    for make, name, read, samples in additive(generator):
+        whole, first, second = make(), make(), make()
+        whole.update(*samples)
+        one, two, three = uneven(*samples)
+        first.update(*one)
+        second.update(*two)
+        second.update(*three)
+        reduced = read(getattr(first, name) + getattr(second, name))
+        assert reduced == pytest.approx(read(getattr(whole, name)), rel=1e-12, abs=1e-12), name
+        assert getattr(whole, name).dtype in (torch.int64, torch.float64)
 
 
 def scenes(generator, images):

@@ -38,7 +38,8 @@ def classification_metrics(counts: Tensor) -> dict[str, float]:
 
     Returns:
         `accuracy`: the part of all samples that is right. `balanced_accuracy`: recall,
-        averaged over the classes that occur. `macro_f1`: F1, averaged over the classes
+        averaged over the classes that occur. `macro_precision`: precision, averaged
+        over the classes that are predicted. `macro_f1`: F1, averaged over the classes
         that occur or are predicted. Each is 0 where there are no samples.
     """
     counts = counts.double().cpu()
@@ -49,6 +50,7 @@ def classification_metrics(counts: Tensor) -> dict[str, float]:
     return {
         "accuracy": float(right.sum() / counts.sum().clamp(min=1)),
         "balanced_accuracy": _mean(right / true),
+        "macro_precision": _mean(right / predicted),
         "macro_f1": _mean(f1),
     }
 

@@ -3,20 +3,21 @@
     d^2 = |m1 - m2|^2 + trace(C1 + C2 - 2 (C1 C2)^(1/2))
 
 Only scores from the same feature network, resizing and number of samples (10,000 or
-more) can be compared. Fewer samples than dimensions leave
-the covariance without full rank; the distance stays real, and too large.
+more) can be compared. Fewer samples than dimensions leave the covariance without full
+rank; the distance stays real, and too large.
 
-Shapes: features (N, D). Sums of features and of their products, in float64, add up over
-batches and ranks.
+Shapes: features (N, D), sums (2, D + 1, D + 1) of real and generated features and their
+products, in float64, which add up over batches and ranks.
 Reference: Heusel et al., arXiv:1706.08500.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
-class FeatureMoments:
-    """Number, sum and sum of products of features.
+class FrechetSums:
+    """Number, sum and sum of products of real and of generated features.
 
     Args:
         dim: D.
@@ -25,23 +26,23 @@ class FeatureMoments:
 
     def __init__(self, dim: int, device: torch.device | str = "cpu") -> None:
         # The row and column beyond D hold the sums, and the corner the number.
-        self.sums = torch.zeros(dim + 1, dim + 1, dtype=torch.float64, device=device)
+        self.sums = torch.zeros(2, dim + 1, dim + 1, dtype=torch.float64, device=device)
 
     @torch.no_grad()
-    def update(self, features: Tensor) -> None:
-        """Add one batch of features (B, D)."""
-        extended = torch.nn.functional.pad(features.double(), (0, 1), value=1.0)
-        self.sums += extended.T @ extended
+    def update(self, real: Tensor, generated: Tensor) -> None:
+        """Add a batch of features of each kind, (B, D) and (B', D); B may be 0."""
+        for index, features in enumerate((real, generated)):
+            extended = F.pad(features.double(), (0, 1), value=1.0)
+            self.sums[index] += extended.T @ extended
 
 
-def frechet_distance(real: Tensor, generated: Tensor) -> float:
-    """Return d^2 of two sums of `FeatureMoments` (D + 1, D + 1).
+def frechet_distance(sums: Tensor) -> float:
+    """Return d^2 of sums (2, D + 1, D + 1), added up over ranks.
 
     Raises:
-        ValueError: One of them has fewer than two samples.
+        ValueError: There are fewer than two samples of a kind.
     """
-    mean_1, covariance_1 = _moments(real)
-    mean_2, covariance_2 = _moments(generated)
+    (mean_1, covariance_1), (mean_2, covariance_2) = map(_moments, sums)
     # The trace of (C1 C2)^(1/2) from a symmetric product, whose eigenvalues are real.
     root = _root(covariance_1)
     eigenvalues = torch.linalg.eigvalsh(root @ covariance_2 @ root)

@@ -15,6 +15,53 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+class KNNAccuracy:
+    """Counts of right samples, and of all.
+
+    Args:
+        train_features: The neighbors (M, D).
+        train_labels: Their classes (M,).
+        num_classes: The number of classes.
+        k: How many neighbors vote, at most M.
+        temperature: How much more the nearest count.
+    """
+
+    def __init__(
+        self,
+        train_features: Tensor,
+        train_labels: Tensor,
+        num_classes: int,
+        *,
+        k: int = 20,
+        temperature: float = 0.07,
+    ) -> None:
+        self.train_features = train_features
+        self.train_labels = train_labels
+        self.num_classes = num_classes
+        self.k = k
+        self.temperature = temperature
+        self.counts = torch.zeros(2, dtype=torch.int64, device=train_labels.device)
+
+    def update(self, features: Tensor, target: Tensor) -> None:
+        """Count one batch: features (B, D), target (B,)."""
+        predicted = knn_predict(
+            features,
+            self.train_features,
+            self.train_labels,
+            num_classes=self.num_classes,
+            k=self.k,
+            temperature=self.temperature,
+        )
+        self.counts[0] += (predicted == target).sum()
+        self.counts[1] += len(target)
+
+
+def knn_accuracy(counts: Tensor) -> float:
+    """Return the accuracy of counts (2,), added up over ranks; 0 without samples."""
+    right, total = counts.tolist()
+    return float(right / max(total, 1))
+
+
 @torch.no_grad()
 def knn_predict(
     features: Tensor,

@@ -34,9 +34,9 @@ class PerplexitySums:
             logits.flatten(0, -2).float(),
             target.flatten(),
             ignore_index=self.ignore_index,
-            reduction="sum",
+            reduction="none",
         )
-        self.sums[0] += loss
+        self.sums[0] += loss.sum(dtype=torch.float64)
         self.sums[1] += (target != self.ignore_index).sum()
 
 

@@ -34,6 +34,7 @@ def test_metrics_follow_their_definitions() -> None:
     metrics = classification_metrics(torch.tensor([[8, 2, 0], [1, 3, 0], [0, 0, 0]]))
     assert metrics["accuracy"] == pytest.approx(11 / 14)
     # The third class never occurs and is not averaged over.
+    assert metrics["macro_precision"] == pytest.approx((8 / 9 + 3 / 5) / 2)
     assert metrics["balanced_accuracy"] == pytest.approx((8 / 10 + 3 / 4) / 2)
     assert metrics["macro_f1"] == pytest.approx((16 / 19 + 6 / 9) / 2)
 
