@@ -1,4 +1,4 @@
-"""Write the documentation site: one page for every tool, component, cause and check, made from what the program reads.
+"""Write the documentation site: a page for each tool, component, cause, check and rule, made from what the program reads.
 
 python docs/build.py [FOLDER]        (default: docs/site, which is not kept in the repository)
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dlcoder.knowledge.causes import Cause, load_causes
+from dlcoder.review.catalogue import catalogue as rules
 from dlcoder.sandbox import smoke
 from dlcoder.sandbox.harness import project
 from dlcoder.sandbox.harness.component.catalogue import CHECKS, Entry
@@ -229,6 +230,17 @@ def _check(kind: str, entry: Entry) -> str:
     )
 
 
+def rule_pages() -> Iterator[Page]:
+    """One page a rule of `review_code`: what it does to a run, the fault, the same code without it."""
+    for each in rules().values():
+        text = [f"{each.title}.", "", each.why, "", f"**Fix:** {each.fix}", "", _fenced(each.bad, "python"), ""]
+        text += ["Instead:", "", _fenced(each.good, "python"), ""]
+        text += [f"Silence it on a line with `# dlcoder: ignore[{each.name}]`."]
+        text += _listing("References", [f"<{each.reference}>"] if each.reference else [])
+        text += ["", "A part of [review_code](../tools/review_code.md)."]
+        yield Page(f"rules/{each.name}", each.name, each.title, "\n".join(text))
+
+
 def project_checks() -> dict[str, tuple[str, dict[str, str]]]:
     """What each check of a project does, and the bound of each of its results.
 
@@ -279,7 +291,13 @@ def _fenced(text: str, language: str = "") -> str:
     return f"{fence}{language}\n{text.strip()}\n{fence}"
 
 
-SECTIONS = {"Tools": tool_pages, "Components": component_pages, "Causes": cause_pages, "Checks": check_pages}
+SECTIONS = {
+    "Tools": tool_pages,
+    "Components": component_pages,
+    "Causes": cause_pages,
+    "Checks": check_pages,
+    "Rules": rule_pages,
+}
 
 if __name__ == "__main__":
     main()

@@ -36,6 +36,7 @@ CALLS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "validate_code": ({"path": "loss.py", "kind": "loss"}, ["validate", "loss.py", "--kind", "loss"]),
     "diagnose_log": ({"paths": ["train.log"]}, ["diagnose", "train.log"]),
+    "review_code": ({"paths": ["loss.py"]}, ["review", "loss.py"]),
     "describe_environment": ({}, ["env"]),
 }
 HERE = [listed.name for listed in TOOLS if listed.exists and listed.name in CALLS]

@@ -29,10 +29,13 @@ def output_schema(model: type[BaseModel]) -> Schema:
 
     Every session pays for it, so it says what a program needs to find its way: the fields, and the fields of the
     objects in them. What is left out: descriptions, which the text of the answer makes plain; the insides of objects
-    further down; which nested fields are always there. Fields with a default are optional, because the answer leaves
+    further down; those of a report inside another answer, which are the fields of `validate_code`; which nested
+    fields are always there. Fields with a default are optional, because the answer leaves
     out what says nothing; nulls never appear.
     """
     lean = _lean(model.model_json_schema(mode="validation", by_alias=True), keep_descriptions=False)
+    if "Report" in lean.get("$defs", {}):
+        lean["$defs"]["Report"] = {"type": "object"}
     schema: Schema = _outlined(_inlined(lean), lean.get("$defs", {}), _OUTLINE_DEPTH)
     return schema
 

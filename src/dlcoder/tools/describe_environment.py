@@ -13,12 +13,10 @@ _ROOM = 1700
 _DESCRIPTION = """\
 Find what is wrong with this machine and its Python before blaming the code: one call replaces nvidia-smi, \
 torch.utils.collect_env, pip check, ulimit and df.
-Looks at GPUs (memory, who holds it, ECC, links), whether driver, CUDA, cuDNN, NCCL and torch fit together, libraries \
-that break each other, /dev/shm, ulimits, CPUs and memory that the cgroup leaves, disks, the scheduler. Imports torch \
-in the sandbox, so "it loads" is measured. Each problem comes with its consequence and its fix.
+GPUs (memory, who holds it, ECC, links), whether driver, CUDA, NCCL and torch fit together, libraries that break \
+each other, /dev/shm, ulimits, cgroup, disks, scheduler. Imports torch in the sandbox, so "it loads" is measured.
 Call it when CUDA is not available, an import fails, a run is killed, hangs or starves, or before a bug report.
-Returns problems[{id, severity, problem, consequence, fix, cause}] (worst first), gpus[], driver, torch, libraries, \
-limits, and `report`, a few lines to paste."""
+Returns problems with consequence and fix, worst first, and `report`, a few lines to paste."""
 
 
 class DescribeEnvironmentInput(ToolInput):

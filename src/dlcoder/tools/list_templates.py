@@ -10,9 +10,8 @@ from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
 Kind = Literal["losses", "models", "datasets", "metrics", "engine", "utils"]
 
 _DESCRIPTION = """\
-List dlcoder's PyTorch components: losses, models, datasets, metrics, parts of a train loop, utilities. Each is short, \
-typed, and held against a reference in tests. Narrow with `kind` or with words in `query` ("imbalanced segmentation", \
-"contrastive"). Get one with render_template."""
+Lists dlcoder's PyTorch components. Narrow with `kind` or with words in `query` ("imbalanced segmentation"). Get one \
+with render_template."""
 
 
 class ListTemplatesInput(ToolInput):

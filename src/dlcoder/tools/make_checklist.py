@@ -5,9 +5,8 @@ from pydantic import BaseModel, Field
 from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
 
 _DESCRIPTION = """\
-What to check for a training symptom when there is no log to diagnose: causes with their probability, each with a \
-command that decides and what either outcome means, ordered by probability over cost. `context` (English or Chinese: \
-model, GPU count, precision, when it happens) re-orders the list. With a log, call diagnose_log instead."""
+What to check for a training symptom without a log: causes with their probability, each with a command that decides \
+and what either outcome means, ordered by probability over cost. With a log, call diagnose_log instead."""
 _ROOM = 3000
 
 

@@ -80,10 +80,8 @@ TOOL = Tool(
     description=(
         "Writes a complete, readable PyTorch training project and proves it before handing it over: the project is run "
         "in a sandbox (one batch forward/backward, a 2-process torchrun) and appears at `path` only if that passes. "
-        "Call it whenever training code is started from nothing, instead of writing it by hand: mixed precision, exact "
-        "gradient accumulation, clipping, EMA, DDP, metrics exact over ranks, checkpoints that resume bit for bit, "
-        "logs, run records, tests and a README come right. Only spec.task is required; every default is listed in "
-        "`assumptions` with its reason. Never overwrites: `path` must not exist or be empty. Takes some ten seconds."
+        "Call it whenever training code is started from nothing, instead of writing it by hand. Only spec.task is "
+        "required; every default is listed in `assumptions` with its reason. Takes some ten seconds."
     ),
     input=ScaffoldInput,
     output=ScaffoldOutput,

@@ -35,9 +35,8 @@ class SmokeInput(ToolInput):
     path: str = Field(description="The project's directory. It is copied; nothing in it is written.")
     checks: list[Name] = Field(
         default=["one_batch", "torchrun"],
-        description="What to prove: `one_batch` (loss, gradients, update, zero_grad, mode, clipping, unwired losses), "
-        "`torchrun` (ranks agree, each sees other data, one writes), `resume` (killed and resumed bit for bit), "
-        "`reproducible`, `overfit`, `knobs` (options without effect), `all`, ...",
+        description="`one_batch`: gradients, update, clipping, losses wired in. `torchrun`: ranks agree on other data. "
+        "`resume`: killed, resumed bit for bit. `knobs`: options without effect. ...",
         min_length=1,
     )
     nproc: int = Field(default=2, ge=1, le=16, description="Ranks of the distributed checks.")
@@ -82,11 +81,10 @@ TOOL = Tool(
     title="Run a training project and prove it",
     description=(
         "Runs any PyTorch training project, generated here or not, in a sandbox and judges what its training loop "
-        "really does: gradients, updates, zero_grad, clipping, accumulation, scheduler, EMA, validation mode, unwired "
-        "losses, 2-process torchrun on CPU or GPU, bit-exact resume, seeds, options without effect. Call it after "
-        "writing or changing training code, before a long run, and when training silently goes wrong. The entry point "
-        "is found by convention or from [tool.dlcoder.smoke] in pyproject.toml. Returns a report: each check with its "
-        "measured value, its bound and, for a failure, the line to change. Seconds for a small project."
+        "really does, on one process and under torchrun. Call it after writing or changing training code, before a "
+        "long run, and when training silently goes wrong. The entry point is found by convention or from "
+        "[tool.dlcoder.smoke] in pyproject.toml. Returns each check with its measured value, its bound and, for a "
+        "failure, the line to change. Seconds for a small project."
     ),
     input=SmokeInput,
     output=SmokeOutput,

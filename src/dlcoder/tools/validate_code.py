@@ -10,10 +10,9 @@ from dlcoder.text import clean
 from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
 
 _DESCRIPTION = """Proves a loss, model, dataset, metric, optimizer or schedule by running it in a sandbox: gradients, \
-ignored labels, fp16 overflow, all-ignored batches, reductions, determinism in eval, batch leaks, causal masks, worker \
-seeds, accumulation, resume and more. Works on code it has never seen: shapes and arguments are inferred and listed \
-as assumptions; give `contract` where you know better. Call it on every component before you hand it over, and after \
-each fix.
+ignored labels, fp16 overflow, reductions, batch leaks, causal masks, worker seeds, resume and more. Works on code it \
+has never seen: shapes and arguments are inferred and listed as assumptions. Call it on each component before you hand \
+it over, and after each fix.
 Returns passed, and per check the measured value, its bound, and the line to change.
 contract, all optional: {target, init: {arg: value}, inputs: {logits: {shape: ["B","C","H","W"]}, mask: {shape: \
 ["B","H","W"], dtype: "int64", range: [0,"C"]}}, num_classes, ignore_index, reduction, sizes, ...}."""
@@ -31,8 +30,7 @@ class ValidateCodeInput(ToolInput):
     )
     contract: dict[str, Any] = Field(
         default_factory=dict,
-        description="What you know: target, init, inputs (name -> shape with symbols, dtype, range), sizes, "
-        "num_classes, ignore_index, reduction, output, causal, stochastic. Everything else is inferred.",
+        description="What you know better than it can infer; also output, causal, stochastic.",
     )
     checks: list[str] | None = Field(default=None, description="Names of checks to run. Default: all that apply.")
     python: str | None = Field(default=None, description="Interpreter to run it with. Default: the project's own.")

@@ -1,0 +1,1 @@
+"""The rules, by what they look at. A rule is a function; its docstring is its documentation."""
