@@ -1,4 +1,4 @@
-"""Write the documentation site: a page for each tool, component, cause, check and rule, made from what the program reads.
+"""Write the documentation site: a page for each tool, component, cause, check and rule, made from what dlcoder reads.
 
 python docs/build.py [FOLDER]        (default: docs/site, which is not kept in the repository)
 """

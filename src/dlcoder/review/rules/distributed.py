@@ -282,11 +282,12 @@ def ddp_bypassed(source: Source) -> Iterator[Found]:
     """
     wrapped = dict(_wrapped(source))
     for each in trainings(source):
+        called = {last_word(call.func) for call in source.calls_in(each.scope)}
         for call in each.calls:
             inner = last_word(call.func)
             if call.lineno > each.backward.lineno or not call.args:
                 continue
-            if inner in wrapped and wrapped[inner] != inner:
+            if inner and wrapped.get(inner, inner) not in {inner, *called}:
                 yield Found(call, f"the gradients of {inner} are averaged only if {wrapped[inner]} is called")
             elif attribute(call) == "module" and last_word(receiver(call)) in wrapped.values():
                 yield Found(call, f"it calls the module inside {last_word(receiver(call))}")

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dlcoder.review.rule import Found, replace, rule
 from dlcoder.review.source import Function, Source, argument, attribute, last_word, receiver
 
+_OF_AN_INTERFACE = {"device", "dtype", "config", "layer_idx", "layer_id", "args"}
+"""Arguments that modules often take only because their neighbors do."""
 _MAKES_TENSOR = {
     "zeros",
     "ones",
@@ -292,7 +294,7 @@ def argument_without_effect(source: Source) -> Iterator[Found]:
         if read & {"locals", "vars"}:
             continue
         for given in [*init.args.args[1:], *init.args.kwonlyargs]:
-            if given.arg not in read and not given.arg.startswith("_"):
+            if given.arg not in read | _OF_AN_INTERFACE and not given.arg.startswith("_"):
                 yield Found(init, f"nothing reads {given.arg} of {owner.name}")
 
 
