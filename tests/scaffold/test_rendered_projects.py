@@ -35,6 +35,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "clip": [{"train": {"max_grad_norm": value}} for value in (0, 1)],
     "metric": [{"metric": value} for value in ("accuracy", "macro_f1")],
     "config": [{"config": value} for value in ("yaml", "toml", "argparse", "dataclass")],
+    "launcher": [{"launcher": value} for value in ("torchrun", "srun", "sbatch")],
     "reproducible": [{"reproducible": value} for value in (True, False)],
 }
 

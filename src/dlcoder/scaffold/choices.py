@@ -56,6 +56,7 @@ class Choices:
     ema: bool
     metric: str
     config: str
+    launcher: str
     precision: str
     device: str
     reproducible: bool
@@ -130,6 +131,7 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
         ema=assumed.note_unless_given("train.ema", train.ema, "Steadier and mostly better than the last weights."),
         metric=assumed("metric", spec.metric, "accuracy", "Fair where classes are about equally frequent."),
         config=spec.config,
+        launcher=spec.launcher,
         precision=_precision(spec, assumed),
         device=spec.device,
         reproducible=assumed.note_unless_given(

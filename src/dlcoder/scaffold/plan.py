@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from dlcoder.scaffold.choices import Choices
 from dlcoder.scaffold.config_forms import FORMS
+from dlcoder.scaffold.launchers import LAUNCHERS
 from dlcoder.templates.bindings import Bindings, Default, Fixed, Present
 
 _AMP = {"fp32": "None", "bf16": "torch.bfloat16", "fp16": "torch.float16"}
@@ -55,7 +56,7 @@ def plan(choices: Choices) -> Plan:
             "evaluate.py": "evaluate.py.j2",
             "configs/default.yaml": "configs/default.yaml.j2",
             "configs/smoke.yaml": "configs/smoke.yaml.j2",
-            "scripts/torchrun.sh": "scripts/torchrun.sh.j2",
+            **{f"scripts/{name}": f"scripts/{name}.j2" for name in LAUNCHERS[choices.launcher].scripts},
             f"{package}/settings.py": "package/settings.py.j2",
             f"{package}/build.py": "package/build.py.j2",
             "tests/conftest.py": "tests/conftest.py.j2",
@@ -65,6 +66,7 @@ def plan(choices: Choices) -> Plan:
         context={
             "c": choices,
             "form": FORMS[choices.config],
+            "launch": LAUNCHERS[choices.launcher],
             "p": package,
             "Model": _MODELS[choices.family],
             "Data": dataset,

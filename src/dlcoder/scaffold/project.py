@@ -62,7 +62,7 @@ async def scaffold_project(
     if dry_run:
         return _answer(path, choices, files, _not_run("dry_run: nothing was written or run"), dry_run=True)
     with staged(path) as stage:
-        stage.write(files, executable=frozenset(p for p in files if p.endswith(".sh")))
+        stage.write(files, executable=frozenset(p for p in files if p.startswith("scripts/")))
         report = await _prove(stage.root, validate, progress)
         if validate != "none" and not report.passed:
             raise UserError(

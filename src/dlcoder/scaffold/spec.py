@@ -9,7 +9,6 @@ _PLANNED: dict[str, tuple[str, ...]] = {
     "task": ("detection", "segmentation", "generation", "self_supervised", "regression"),
     "source": ("csv", "segmentation_pairs", "coco", "text", "tokens", "webdataset", "numpy"),
     "framework": ("lightning", "accelerate"),
-    "launcher": ("srun", "sbatch"),
     "layout": ("flat",),
 }
 
@@ -121,7 +120,9 @@ class ProjectSpec(_Part):
     config: Literal["yaml", "toml", "argparse", "dataclass"] = Field(
         default="yaml", description="Form of the settings files; argparse: JSON and flags."
     )
-    launcher: Literal["torchrun"] = Field(default="torchrun", description="What starts several processes.")
+    launcher: Literal["torchrun", "srun", "sbatch"] = Field(
+        default="torchrun", description="What starts several nodes; sbatch: a Slurm job that requeues itself."
+    )
     layout: Literal["package"] = Field(default="package", description="package: modules in a package beside train.py.")
     precision: Precision | None = Field(default=None, description="Default: bf16, or fp32 for device cpu.")
     device: Literal["auto", "cuda", "cpu"] = Field(default="auto", description="What the project is meant to train on.")
