@@ -4,20 +4,34 @@ import pytest
 import torch
 from torch import nn
 
-from dlcoder.templates.components.models.resnet import Depth, ResNet
-
-
-@pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize("size", [(32, 32), (40, 24)])
-def test_logits_have_a_row_for_each_image(batch: int, size: tuple[int, int]) -> None:
-    model = ResNet(7, width=8).eval()
-    logits = model(torch.randn(batch, 3, *size))
-    assert logits.shape == (batch, 7)
-    assert logits.isfinite().all()
+from dlcoder.templates.components.models.resnet import (
+    BasicBlock,
+    Bottleneck,
+    Depth,
+    ResNet,
+)
 
 
 def test_classes_are_equally_likely_at_the_start() -> None:
-    assert not ResNet(7, width=8)(torch.randn(2, 3, 32, 32)).any()
+    logits = ResNet(7, width=8)(torch.randn(2, 3, 40, 24))
+    assert logits.shape == (2, 7)
+    assert not logits.any()
+
+
+@pytest.mark.parametrize("block", [BasicBlock(32, 32, 1), Bottleneck(32, 8, 1)])
+def test_a_block_starts_as_its_shortcut(block: nn.Module) -> None:
+    x = torch.randn(2, 32, 8, 8).relu()
+    torch.testing.assert_close(block(x), x)
+
+
+def test_small_images_keep_their_resolution_at_the_start() -> None:
+    stem = ResNet(7, width=8, small_images=True).stem
+    assert stem(torch.randn(1, 3, 32, 32)).shape == (1, 8, 32, 32)
+
+
+def test_large_images_begin_at_a_quarter() -> None:
+    stem = ResNet(7, width=8, small_images=False).stem
+    assert stem(torch.randn(1, 3, 32, 32)).shape == (1, 8, 8, 8)
 
 
 def test_every_parameter_learns() -> None:

@@ -7,28 +7,23 @@ from torch import nn
 from dlcoder.templates.components.models.small_cnn import SmallCNN
 
 
-@pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize("size", [(32, 32), (40, 24)])
-def test_logits_have_a_row_for_each_image(batch: int, size: tuple[int, int]) -> None:
-    model = SmallCNN(7, width=8).eval()
-    logits = model(torch.randn(batch, 3, *size))
-    assert logits.shape == (batch, 7)
-    assert logits.isfinite().all()
+@pytest.mark.parametrize("size", [(8, 8), (40, 24)])
+def test_classes_are_equally_likely_at_the_start(size: tuple[int, int]) -> None:
+    logits = SmallCNN(7, width=8)(torch.randn(2, 3, *size))
+    assert logits.shape == (2, 7)
+    assert not logits.any()
 
 
-def test_classes_are_equally_likely_at_the_start() -> None:
-    assert not SmallCNN(7, width=8)(torch.randn(2, 3, 32, 32)).any()
-
-
-def test_every_parameter_learns() -> None:
-    model = SmallCNN(7, width=8)
-    # The first update moves the classifier, and opens the way to the others.
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for _ in range(2):
+def test_it_learns_a_batch_by_heart() -> None:
+    torch.manual_seed(0)
+    model, images = SmallCNN(4, width=4), torch.randn(4, 3, 16, 16)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(30):
         optimizer.zero_grad()
-        logits = model(torch.randn(4, 3, 32, 32))
-        nn.functional.cross_entropy(logits, torch.arange(4)).backward()
+        loss = nn.functional.cross_entropy(model(images), torch.arange(4))
+        loss.backward()
         optimizer.step()
+    assert loss.item() < 0.1
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 

@@ -1,0 +1,24 @@
+"""Tests of DINO's head."""
+
+import torch
+
+from dlcoder.templates.components.models.dino_head import DINOHead
+
+FEATURES = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_logits_are_cosines_with_the_prototypes() -> None:
+    logits = DINOHead(8, 32, hidden=16, bottleneck=4)(FEATURES)
+    assert logits.shape == (3, 32)
+    assert logits.abs().max() <= 1 + 1e-6
+
+
+def test_prototypes_keep_their_length() -> None:
+    model = DINOHead(8, 32, hidden=16, bottleneck=4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    before = model.prototypes.weight.detach().clone()
+    model(FEATURES)[:, 0].sum().backward()
+    optimizer.step()
+    after = model.prototypes.weight
+    assert not torch.equal(after[0], before[0])
+    torch.testing.assert_close(after.norm(dim=1), torch.ones(32))
