@@ -15,7 +15,10 @@ _OTHERS = {
     "sandbox": ("dlcoder.sandbox.cli", "main", "what isolation works on this machine, and running a command in it"),
 }
 """What is no tool: the module, its function (arguments to exit status), and what it does."""
-_WITHIN = {("plan", "run"): ("dlcoder.experiments.execute", "main")}
+_WITHIN = {
+    ("plan", "run"): ("dlcoder.experiments.execute", "main"),
+    ("plan", "search"): ("dlcoder.experiments.execute", "search"),
+}
 """Commands within the command of a tool."""
 
 

@@ -16,7 +16,8 @@ from mcp import Client
 from dlcoder import cli
 from dlcoder.errors import UserError
 from dlcoder.experiments.goal import Goal
-from dlcoder.experiments.planfiles import markdown, runs_of
+from dlcoder.experiments.plan_text import markdown
+from dlcoder.experiments.planfiles import runs_of
 from dlcoder.experiments.planning import make_plan
 from dlcoder.experiments.power import seeds_needed
 from dlcoder.server import DlcoderServer, Options
@@ -77,13 +78,13 @@ def test_what_is_left_out_is_a_stated_assumption() -> None:
     for words in (
         "sd between seeds is unknown",
         "one standard deviation",
-        "cost unknown",
+        "GPU hours are unknown",
         "of a dlcoder project",
         "Holm",
     ):
         assert words in text
     tuned = markdown(planned(tune={"train.lr": [1e-4, 1e-1]}))
-    assert "| train.lr | nuisance | 0.0001 to 0.1 | log |" in tuned and "does not search" in tuned
+    assert "| train.lr | nuisance | 0.0001 to 0.1 |  | log |" in tuned and "20 trials" in tuned
     assert "--set warmup=0.1 seed=0 --run-dir" in " ".join(runs_of(planned(), None)[1]["argv"])
 
 
@@ -93,7 +94,7 @@ def test_what_is_left_out_is_a_stated_assumption() -> None:
         ({"question": "Guarantee 95 % accuracy"}, "No plan can promise a score.*80% power"),
         ({"task": None, "metric": None}, "Missing in goal: task, metric"),
         ({"factors": {"a": [1]}}, "two different levels"),
-        ({"command": "python x.py {seed}"}, "passes no settings on"),
+        ({"baseline": "python x.py {seed}"}, "passes no settings on"),
         ({"tune": {"lr": [1.0, 0.1]}}, r"\[low, high\]"),
         ({"pilot": [0.5, 0.5]}, "all equal"),
     ],
@@ -104,7 +105,7 @@ def test_what_cannot_be_planned_is_refused_with_what_can(changes: dict[str, Any]
 
 
 def test_a_paper_is_held_against_the_project() -> None:
-    plan = planned(paper={"lr": 0.1, "epochs": 90, "warmup": "?"}, project={"lr": 0.01, "epochs": 90, "warmup": 5})
+    plan = planned(paper={"lr": 0.1, "epochs": 90, "warmup": "?"}, settings={"lr": 0.01, "epochs": 90, "warmup": 5})
     text = markdown(plan)
     assert "| lr | 0.1 | 0.01 | DIFFERS |" in text and "| epochs | 90 | 90 | same |" in text
     assert "not reported" in text and "Tolerance" in text
@@ -133,7 +134,7 @@ def test_a_plan_runs_is_killed_goes_on_and_ends_in_the_filled_table(
     goal = {
         **BASE,
         "factors": {"lr": [0.05, 0.1], "ema": [False, True]},
-        "command": f"python {tmp_path / 'train.py'} {{run_dir}} {{overrides}} seed={{seed}}",
+        "baseline": f"python {tmp_path / 'train.py'} {{run_dir}} {{overrides}} seed={{seed}}",
         "seeds": 3,
         "path": "plan",
     }

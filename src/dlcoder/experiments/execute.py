@@ -1,12 +1,9 @@
-"""`dlcoder plan run DIR`: the runs of a plan, one after the other, each once, whatever interrupts them."""
+"""`dlcoder plan run DIR`: the runs of a plan, each once, whatever interrupts them, by any number of workers."""
 
 import argparse
-import ctypes
-import fcntl
+import csv
+import io
 import json
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -14,91 +11,132 @@ from pathlib import Path
 from typing import Any
 
 from dlcoder.errors import UserError
+from dlcoder.experiments.baseline import Baseline
+from dlcoder.experiments.launch import claimed, launched, run_to_end
 from dlcoder.terminal.live import LiveLine
-
-_PR_SET_PDEATHSIG = 1
 
 
 def main(argv: Sequence[str]) -> int:
     """Run or go on with a plan: 0 where all runs are done, 1 where some failed, 2 where there is no plan."""
-    parser = argparse.ArgumentParser(prog="dlcoder plan run", description="Run a plan; runs that are done are left.")
+    parser = argparse.ArgumentParser(
+        prog="dlcoder plan run",
+        description="Run a plan; runs that are done are left, those of other workers too. Start one worker per GPU.",
+    )
     parser.add_argument("folder", type=Path, help="the folder that plan_experiment wrote")
     parser.add_argument("--cwd", type=Path, help="where to start the commands; default: where the plan was made")
+    parser.add_argument("--only", type=int, metavar="N", help="only the Nth run, counted from 1, as in a job array")
+    parser.add_argument("--untuned", action="store_true", help="run a plan that tunes without its search")
     options = parser.parse_args(argv)
     try:
-        return execute(options.folder.resolve(), options.cwd)
+        return execute(options.folder.resolve(), options.cwd, options.only, untuned=options.untuned)
     except UserError as error:
         print(f"dlcoder plan run: {error}", file=sys.stderr)
         return 2
 
 
-def execute(folder: Path, cwd: Path | None = None) -> int:
+def search(argv: Sequence[str]) -> int:
+    """Tune every arm of a plan alike, by Optuna where it is installed."""
+    try:
+        from dlcoder.experiments import study
+    except ModuleNotFoundError as error:
+        print(f"dlcoder plan search: {error.name} is not installed. Install dlcoder[search].", file=sys.stderr)
+        return 2
+    return study.main(argv)
+
+
+def execute(folder: Path, cwd: Path | None = None, only: int | None = None, *, untuned: bool = False) -> int:
     """Run what is not done yet.
 
     Raises:
-        UserError: The folder holds no plan, or another process is running it.
+        UserError: The folder holds no plan, the plan has no such run, or it was not tuned.
     """
-    try:
-        plan = json.loads((folder / "plan.json").read_text())
-    except (OSError, ValueError):
-        raise UserError(f"{str(folder)!r} holds no plan.json.", "Make a plan with path set.") from None
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError("Another process is running this plan.", "Wait for it, or end it.") from None
-        return _execute(folder, plan, cwd or Path(plan["cwd"]))
+    plan = _read(folder / "plan.json")
+    if not plan:
+        raise UserError(f"{str(folder)!r} holds no plan.json.", "Make a plan with path set.")
+    runs = plan["runs"]
+    if only is not None and not 1 <= only <= len(runs):
+        raise UserError(f"The plan has {len(runs)} runs, no run {only}.", "Count from 1.")
+    tuned = _read(folder / "tuned.json")
+    if "search" in plan and not untuned and any(not tuned.get(arm["name"]) for arm in plan["search"]["arms"]):
+        raise UserError("The arms are not tuned yet.", f"Call dlcoder plan search {folder} first, or add --untuned.")
+    worker = _Worker(folder, plan, cwd or Path(plan["cwd"]), {} if untuned else tuned)
+    return worker.work(runs if only is None else [runs[only - 1]])
 
 
-def _execute(folder: Path, plan: dict[str, Any], cwd: Path) -> int:
-    live, runs = LiveLine(), plan["runs"]
-    failed: list[str] = []
-    for index, run in enumerate(runs):
-        live(f"{run['arm']}, seed {run['seed']} ({index + 1} of {len(runs)})", index / len(runs))
-        record = folder / "runs" / run["id"] / "arm.json"
+class _Worker:
+    """Makes one run after the other."""
+
+    def __init__(self, folder: Path, plan: dict[str, Any], cwd: Path, tuned: dict[str, Any]) -> None:
+        self.folder, self.plan, self.cwd, self.tuned = folder, plan, cwd, tuned
+
+    def work(self, runs: list[dict[str, Any]]) -> int:
+        live = LiveLine()
+        failed, elsewhere = [], []
+        for index, run in enumerate(runs):
+            live(f"{run['arm']}, seed {run['seed']} ({index + 1} of {len(runs)})", index / len(runs))
+            with claimed(self.folder / "runs" / run["id"]) as ours:
+                if not ours:
+                    elsewhere.append(run["id"])
+                elif not self._done(run) and not self._run(run):
+                    failed.append(run["id"])
+        live.clear()
+        done = fill_table(self.folder, self.plan)
+        print(f"{done} of {len(self.plan['runs'])} runs are done. Table: dlcoder results {self.folder / 'runs'}")
+        if elsewhere:
+            print(f"Other workers are at {', '.join(elsewhere)}.")
+        if failed:
+            print(f"Failed: {', '.join(failed)}; see output.txt in their folders. The same command tries them again.")
+        return int(bool(failed))
+
+    def _record(self, run: dict[str, Any]) -> Path:
+        return self.folder / "runs" / str(run["id"]) / "arm.json"
+
+    def _done(self, run: dict[str, Any]) -> bool:
+        return bool(_read(self._record(run)).get("status") == "finished")
+
+    def _run(self, run: dict[str, Any]) -> bool:
+        record = self._record(run)
         before = _read(record)
-        if before.get("status") != "finished" and not _run(run, record, before, cwd):
-            failed.append(run["id"])
-    live.clear()
-    print(f"{len(runs) - len(failed)} of {len(runs)} runs are done. Table: dlcoder results {folder / 'runs'}")
-    if failed:
-        print(f"Failed: {', '.join(failed)}; see output.txt in their folders. The same command tries them again.")
-    return int(bool(failed))
+        argv = self._tuned(run)
+        state = {key: run[key] for key in ("arm", "seed", "control", "changes")} | {"argv": argv}
+        state |= {"status": "running", "starts": before.get("starts", 0) + 1, "hours": before.get("hours", 0.0)}
+        _write(record, state)
+        started = time.monotonic()
+        code = run_to_end(argv, self.cwd, record.parent / "output.txt")
+        hours = state["hours"] + (time.monotonic() - started) / 3600
+        _write(record, {**state, "status": "failed" if code else "finished", "exit_status": code, "hours": hours})
+        return not code
+
+    def _tuned(self, run: dict[str, Any]) -> list[str]:
+        """The command of a run, with the settings that the search found for its arm."""
+        found = self.tuned.get(run["arm"])
+        if not found:
+            return list(run["argv"])
+        changes = {**run["changes"], **found}
+        config = self.folder / "configs" / f"{run['id']}.json"
+        _write(config, {**changes, "seed": run["seed"]})
+        places = {"seed": str(run["seed"]), "run_dir": str(self._record(run).parent), "config": str(config)}
+        search = self.plan["search"]
+        return launched(Baseline(search["command"], self.cwd).words(changes, places), search["gpus"])
 
 
-def _run(run: dict[str, Any], record: Path, before: dict[str, Any], cwd: Path) -> bool:
-    record.parent.mkdir(parents=True, exist_ok=True)
-    kept = {key: run[key] for key in ("arm", "seed", "control", "changes", "argv")}
-    state = {**kept, "status": "running", "starts": before.get("starts", 0) + 1, "hours": before.get("hours", 0.0)}
-    _write(record, state)
-    argv = [sys.executable, *run["argv"][1:]] if run["argv"][0] == "python" else run["argv"]
-    started = time.monotonic()
-    code: int | str
-    try:
-        with (record.parent / "output.txt").open("ab") as output:
-            code = _wait(argv, cwd, output)
-    except OSError as error:
-        code = f"{argv[0]} cannot be started: {error.strerror}"
-    hours = state["hours"] + (time.monotonic() - started) / 3600
-    _write(record, {**state, "status": "failed" if code else "finished", "exit_status": code, "hours": hours})
-    return not code
+def fill_table(folder: Path, plan: dict[str, Any]) -> int:
+    """Write results.csv anew from what the runs left, and return how many are done."""
+    from dlcoder.experiments.summary import value_of
 
-
-def _wait(argv: list[str], cwd: Path, output: Any) -> int:
-    with subprocess.Popen(
-        argv, cwd=cwd, stdout=output, stderr=output, start_new_session=True, preexec_fn=_die
-    ) as process:
-        try:
-            return process.wait()
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-
-
-def _die() -> None:
-    """End with the parent, even if that is killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    out, done = io.StringIO(), 0
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(["arm", "seed", "status", plan.get("metric") or "value"])
+    for run in plan["runs"]:
+        own = folder / "runs" / run["id"]
+        status = _read(own / "arm.json").get("status", "planned")
+        done += status == "finished"
+        value = value_of(own, plan.get("metric")) if status == "finished" else None
+        table.writerow([run["arm"], run["seed"], status, "" if value is None else repr(value)])
+    partial = folder / "results.csv.partial"
+    partial.write_text(out.getvalue())
+    partial.replace(folder / "results.csv")
+    return done
 
 
 def _read(path: Path) -> dict[str, Any]:

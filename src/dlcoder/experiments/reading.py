@@ -134,7 +134,7 @@ def _read(place: Path, name: str, wanted: frozenset[str]) -> list[Run]:
         return _read_file(place, name, wanted)
     run = Run(name=name, source="log")
     columns = _folder_columns(place, run, wanted)
-    _configure(place, run)
+    _configure(place, run, logged=bool(columns))
     _take(run, columns)
     _judge(place, run)
     return [run]
@@ -279,7 +279,7 @@ def _json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _configure(folder: Path, run: Run) -> None:
+def _configure(folder: Path, run: Run, *, logged: bool) -> None:
     for name in _CONFIGS:
         if (folder / name).is_file():
             run.config = flatten(_settings(folder / name))
@@ -304,9 +304,12 @@ def _configure(folder: Path, run: Run) -> None:
         run.seed = plan.get("seed")
         run.starts = max(run.starts, int(plan.get("starts") or 1))
         run.hours = float(plan["hours"]) if isinstance(plan.get("hours"), int | float) else run.hours
-        if plan.get("status") in ("failed", "running"):
-            run.status = "crashed" if plan["status"] == "failed" else "unfinished"
-            run.why = f"exit status {plan.get('exit_status')}" if plan["status"] == "failed" else "it never ended"
+        status = plan.get("status")
+        if status in ("failed", "running"):
+            run.status = "crashed" if status == "failed" else "unfinished"
+            run.why = f"exit status {plan.get('exit_status')}" if status == "failed" else "it never ended"
+        elif status == "planned" and not logged:
+            run.status, run.why = "unfinished", "it was never started"
     if run.seed is None:
         _seed_from_config(run)
     if run.seed is None:

@@ -118,6 +118,15 @@ def summarize(paths: Sequence[Path], baseline: str | None, metric: str | None, p
     return Summary(name, lower, pick, control.name, rows, [*warnings, *([guess] if guess else [])], len(runs))
 
 
+def value_of(folder: Path, metric: str | None) -> float | None:
+    """The last value of one run; None if it logged none."""
+    try:
+        runs = read_runs([folder], lambda names: _to_read(names, metric))
+        return runs[0].value(_match(runs, metric), "last", lower=False)
+    except UserError:
+        return None
+
+
 def _to_read(names: set[str], metric: str | None) -> set[str]:
     bare = (metric or "").removeprefix("eval/")
     named = {bare, f"metric_{bare}"} if bare else set()
