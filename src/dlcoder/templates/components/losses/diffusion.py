@@ -57,7 +57,7 @@ class DiffusionLoss(nn.Module):
     def forward(
         self, prediction: Tensor, clean: Tensor, noise: Tensor, step: Tensor
     ) -> Tensor:
-        """Return the scalar loss in float32.
+        """Return the scalar loss in float32 or wider.
 
         Args:
             prediction: Output of the network for `add_noise(clean, noise, step)`.
@@ -65,7 +65,8 @@ class DiffusionLoss(nn.Module):
             noise: Standard normal noise, the same shape.
             step: Index of the step of each sample `(B,)`, int64.
         """
-        clean, noise = clean.float(), noise.float()
+        dtype = torch.promote_types(prediction.dtype, torch.float32)
+        prediction, clean, noise = (x.to(dtype) for x in (prediction, clean, noise))
         if self.prediction == "epsilon":
             target = noise
         elif self.prediction == "v":
@@ -73,7 +74,7 @@ class DiffusionLoss(nn.Module):
             target = target - _of(self.noise, step, clean) * clean
         else:
             target = clean
-        error = (prediction.float() - target).square().flatten(1).mean(dim=1)
+        error = (prediction - target).square().flatten(1).mean(dim=1)
         return (self.weight[step] * error).mean()
 
     def _weights(self, alpha_bar: Tensor, gamma: float | None) -> Tensor:

@@ -41,7 +41,8 @@ class GANLoss(nn.Module):
             real: Scores of real samples, any shape.
             fake: Scores of generated, detached samples, any shape.
         """
-        real, fake = real.float(), fake.float()
+        dtype = torch.promote_types(real.dtype, torch.float32)
+        real, fake = real.to(dtype), fake.to(dtype)
         if self.kind == "hinge":
             return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
         if self.kind == "non_saturating":
@@ -50,7 +51,7 @@ class GANLoss(nn.Module):
 
     def forward(self, fake: Tensor) -> Tensor:
         """Return the generator's scalar loss for the scores of its samples."""
-        fake = fake.float()
+        fake = fake.to(torch.promote_types(fake.dtype, torch.float32))
         if self.kind == "non_saturating":
             return F.softplus(-fake).mean()
         return -fake.mean()
@@ -68,7 +69,8 @@ def gradient_penalty(
     """
     # One point a sample, on the line between a real and a generated one.
     mix = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
-    points = torch.lerp(real.detach().float(), fake.detach().float(), mix)
+    dtype = torch.promote_types(real.dtype, torch.float32)
+    points = torch.lerp(real.detach().to(dtype), fake.detach().to(dtype), mix.to(dtype))
     points.requires_grad_()
     (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
     # The norm has no slope at 0.

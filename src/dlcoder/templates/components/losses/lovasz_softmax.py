@@ -56,5 +56,8 @@ def _jaccard_gradient(truth: Tensor) -> Tensor:
     total = truth.sum(dim=1, keepdim=True)
     intersection = total - truth.cumsum(dim=1)
     union = total + (1 - truth).cumsum(dim=1)
-    jaccard = 1 - intersection / union.clamp_min(1)
-    return torch.cat([jaccard[:, :1], jaccard.diff(dim=1)], dim=1)
+    # The difference of two ratios, written without one: a missed pixel leaves the union
+    # as it is, a false one adds to it.
+    return torch.where(
+        truth > 0, 1 / union, intersection / (union * (union - 1).clamp_min(1))
+    )
