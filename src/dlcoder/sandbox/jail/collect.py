@@ -6,7 +6,6 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 _CHUNK = 1 << 20
 _MOST_FILES, _MOST_DEPTH = 5_000, 32
@@ -34,13 +33,13 @@ class TooLargeError(Exception):
     """The directory holds more than the sandbox may."""
 
 
-@dataclass
 class Harvest:
     """What was brought back: counts, and why entries were left (reason: how many)."""
 
-    files: int = 0
-    size: int = 0
-    left: dict[str, int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.files = 0
+        self.size = 0
+        self.left: dict[str, int] = {}
 
     def leave(self, reason: str) -> None:
         """Count an entry that is not brought back."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-@dataclass
 class Reading:
     """One look at the tree.
 
@@ -21,10 +19,11 @@ class Reading:
         largest: The resident bytes of the largest of them.
     """
 
-    pids: list[int]
-    tasks: int
-    resident: int
-    largest: int
+    def __init__(self, pids: list[int], tasks: int, resident: int, largest: int) -> None:
+        self.pids = pids
+        self.tasks = tasks
+        self.resident = resident
+        self.largest = largest
 
 
 def descendants(root: int) -> list[int]:
@@ -104,13 +103,13 @@ def mapped_from(pids: list[int], devices: set[int]) -> int:
     return total
 
 
-@dataclass
 class Space:
-    """How full a private file system is."""
+    """How full a private file system is, in bytes and files."""
 
-    size: int
-    used: int
-    files: int
+    def __init__(self, size: int, used: int, files: int) -> None:
+        self.size = size
+        self.used = used
+        self.files = files
 
     @property
     def full(self) -> bool:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import socket
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from . import kernel
@@ -29,7 +28,6 @@ _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
 _GPU_NODES = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset", "kfd", "dri", "nvidia-caps")
 
 
-@dataclass
 class Layout:
     """What a run can see.
 
@@ -42,14 +40,25 @@ class Layout:
         gpu: Whether GPU devices and /sys are visible.
     """
 
-    read_only: list[str]
-    code: list[str]
-    code_home: str
-    sizes: dict[str, int]
-    uid: int
-    gid: int
-    alias: str = ""
-    gpu: bool = False
+    def __init__(
+        self,
+        read_only: list[str],
+        code: list[str],
+        code_home: str,
+        sizes: dict[str, int],
+        uid: int,
+        gid: int,
+        alias: str = "",
+        gpu: bool = False,
+    ) -> None:
+        self.read_only = read_only
+        self.code = code
+        self.code_home = code_home
+        self.sizes = sizes
+        self.uid = uid
+        self.gid = gid
+        self.alias = alias
+        self.gpu = gpu
 
     def binds(self) -> list[str]:
         """The host paths to bind, without those that lie in another."""
