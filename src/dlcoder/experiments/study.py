@@ -11,6 +11,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from dlcoder.terminal.live import LiveLine
 
 SEED = 10_000
 """Of every trial: none of those that are compared."""
+_BEGINNING_S = 60.0
 _FOLDER, _LOST = "folder", "lost"
 
 
@@ -67,6 +69,9 @@ def search(folder: Path, cwd: Path | None = None) -> int:
             _try(study, trial, spec, arm, folder, cwd or Path(plan["cwd"]))
         tuned[arm["name"]] = _best(study, spec)
     live.clear()
+    if _busy(storage, len(spec["arms"])):
+        print("Other workers are still at their last trials; the last of them writes tuned.json.")
+        return 0
     (folder / "tuned.json").write_text(json.dumps(tuned, indent=1) + "\n")
     bad = [name for name, params in tuned.items() if not params]
     print(f"Tuned {len(tuned) - len(bad)} of {len(tuned)} arms: tuned.json. Next: dlcoder plan run {folder}")
@@ -77,6 +82,12 @@ def search(folder: Path, cwd: Path | None = None) -> int:
 
 def _share(study: optuna.Study, index: int, spec: dict[str, Any]) -> float:
     return float((index + min(len(study.trials) / spec["trials"], 1)) / len(spec["arms"]))
+
+
+def _busy(storage: JournalStorage, arms: int) -> bool:
+    studies = [optuna.load_study(study_name=f"arm{index}", storage=storage) for index in range(arms)]
+    running = [trial for study in studies for trial in study.get_trials(states=(TrialState.RUNNING,))]
+    return any(not trial.user_attrs.get(_LOST) for trial in running)
 
 
 def _counted(study: optuna.Study) -> list[FrozenTrial]:
@@ -103,10 +114,15 @@ def _recover(study: optuna.Study, folder: Path) -> None:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         own = _place(study, trial, folder)
         with claimed(own) as ours:
-            if ours and trial.params:
+            # One that has no settings yet is just being begun, or its worker was killed at that very moment.
+            if ours and (trial.params or _age(trial) > _BEGINNING_S):
                 study._storage.set_trial_user_attr(trial._trial_id, _LOST, True)
                 study.tell(trial.number, state=TrialState.FAIL)
                 study.enqueue_trial(trial.params, user_attrs={_FOLDER: own.name})
+
+
+def _age(trial: FrozenTrial) -> float:
+    return (datetime.now() - trial.datetime_start).total_seconds() if trial.datetime_start else 0.0
 
 
 def _place(study: optuna.Study, trial: Any, folder: Path) -> Path:
