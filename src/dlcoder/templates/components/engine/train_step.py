@@ -10,7 +10,6 @@ the mathematics, and the smaller window at the end of an epoch weighs what it sh
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,12 @@ from torch.optim import Optimizer
 
 from dlcoder.templates.components.engine.checkpoint import Stateful
 from dlcoder.templates.components.engine.ema import Ema
+from dlcoder.templates.components.engine.objective import (
+    Batch,
+    Objective,
+    refuse_non_finite,
+    with_total,
+)
 from dlcoder.templates.components.engine.schedule import WarmupCosine
 from dlcoder.templates.components.utils.distributed import (
     World,
@@ -26,22 +31,6 @@ from dlcoder.templates.components.utils.distributed import (
     sum_over_ranks,
     unwrap,
 )
-
-Batch = tuple[Tensor, ...]
-
-
-class Objective(Protocol):
-    """What is minimized."""
-
-    def count(self, batch: Batch, /) -> int:
-        """The number of samples in a batch."""
-
-    def __call__(self, model: nn.Module, batch: Batch, /) -> dict[str, Tensor]:
-        """Return sums over samples: `loss_*` to minimize, `metric_*` to watch."""
-
-
-class NonFiniteError(RuntimeError):
-    """The loss or the gradient is not finite. The weights are still those before."""
 
 
 class TrainStep:
@@ -154,9 +143,7 @@ class TrainStep:
         with torch.autocast(
             device.type, dtype=self.amp_dtype, enabled=self.amp_dtype is not None
         ):
-            sums = self.objective(self.model, batch)
-        losses = [value for name, value in sums.items() if name.startswith("loss_")]
-        return {"loss_total": torch.stack(losses).sum(), **sums}
+            return with_total(self.objective(self.model, batch))
 
     def _refuse_non_finite(self, record: dict[str, float]) -> None:
         # Loss and norm hold the sums over all ranks already, so all ranks see the same
@@ -165,9 +152,4 @@ class TrainStep:
         if self.scaler is not None and self.scaler.get_scale() >= 1:
             # An overflow is no error while the scaler can still lower its scale.
             watched.remove("grad_norm")
-        for name in watched:
-            if not math.isfinite(record[name]):
-                raise NonFiniteError(
-                    f"{name} is {record[name]}; the update was not made. Lower the "
-                    "learning rate, lengthen its warm-up, or look at the samples."
-                )
+        refuse_non_finite(record, watched)

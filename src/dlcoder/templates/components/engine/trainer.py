@@ -1,9 +1,9 @@
 """The training loop: epochs of windows, each one logged and at times saved."""
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -11,7 +11,9 @@ from torch.utils.data import DataLoader
 from dlcoder.templates.components.datasets.loader import windows
 from dlcoder.templates.components.datasets.sampler import ResumableBatchSampler
 from dlcoder.templates.components.engine.checkpoint import Checkpointer
-from dlcoder.templates.components.engine.train_step import TrainStep
+from dlcoder.templates.components.engine.objective import Batch
+from dlcoder.templates.components.engine.position import Position
+from dlcoder.templates.components.engine.schedule import WarmupCosine
 from dlcoder.templates.components.utils.distributed import World, on_any_rank
 from dlcoder.templates.components.utils.jsonl import JsonlLog
 from dlcoder.templates.components.utils.memory import peak_memory_mb
@@ -19,29 +21,15 @@ from dlcoder.templates.components.utils.progress import ProgressLine
 from dlcoder.templates.components.utils.stop_signal import StopSignal
 
 
-@dataclass
-class Position:
-    """How far a run is: what comes next, and the best so far.
+class Step(Protocol):
+    """An update of the model, called once for each window."""
 
-    Attributes:
-        step: Windows done in the whole run.
-        epoch: The present epoch, from 0.
-        batch: Micro-batches done in it, on each rank.
-        best: The best value of the metric that checkpoints are chosen by.
-    """
+    @property
+    def schedule(self) -> WarmupCosine:
+        """Sets the learning rate."""
 
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    best: float | None = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        return asdict(self)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state of `state_dict`."""
-        self.__dict__.update(state)
+    def __call__(self, window: Sequence[Batch], /) -> dict[str, float]:
+        """Update the weights once; return `loss_*`, `metric_*` and `grad_norm`."""
 
 
 @dataclass(kw_only=True)
@@ -65,7 +53,7 @@ class Trainer:
         metric: The metric that the best checkpoint is chosen by; more is better.
     """
 
-    step: TrainStep
+    step: Step
     evaluate: Callable[[], dict[str, float]]
     loader: DataLoader[tuple[Tensor, ...]]
     sampler: ResumableBatchSampler
@@ -132,10 +120,5 @@ class Trainer:
         record = {"step": position.step, "epoch": position.epoch, **metrics}
         self.eval_log.write(record)
         self.progress.finish(record)
-        value = metrics[f"metric_{self.metric}"]
-        improved = position.best is None or value > position.best
-        if improved:
-            position.best = value
-        position.epoch += 1
-        position.batch = 0
+        improved = position.finish_epoch(metrics[f"metric_{self.metric}"])
         self.checkpointer.save(*(["best.pt"] if improved else []), "last.pt")

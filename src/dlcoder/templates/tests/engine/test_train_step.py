@@ -12,8 +12,9 @@ from torch.multiprocessing.spawn import spawn
 
 from dlcoder.templates.components.engine.classification import Classification
 from dlcoder.templates.components.engine.ema import Ema
+from dlcoder.templates.components.engine.objective import NonFiniteError
 from dlcoder.templates.components.engine.schedule import WarmupCosine
-from dlcoder.templates.components.engine.train_step import NonFiniteError, TrainStep
+from dlcoder.templates.components.engine.train_step import TrainStep
 from dlcoder.templates.components.utils.distributed import World, parallelize
 
 ALONE = World(rank=0, size=1, device=torch.device("cpu"))
