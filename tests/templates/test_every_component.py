@@ -4,12 +4,18 @@ import ast
 import importlib
 import inspect
 import math
+import re
+import sys
 from typing import Any
 
+import anyio
 import pytest
 import torch
 from torch import Tensor
 
+from dlcoder.progress import silent
+from dlcoder.sandbox.validate import validate_code
+from dlcoder.scaffold.component import render_component
 from dlcoder.templates.catalogue import FOLDER, Component, TensorSpec, catalogue
 
 COMPONENTS = catalogue()
@@ -52,9 +58,11 @@ def tensor(spec: TensorSpec, letters: dict[str, int]) -> Tensor:
     dtype = getattr(torch, spec.dtype)
     if not dtype.is_floating_point:
         return torch.randint(int(low), int(high), shape).to(dtype)
+    if spec.values:
+        return torch.tensor(spec.values)[torch.randint(len(spec.values), shape)]
     if spec.layout == "xyxy":
-        corners = torch.rand(*shape[:-1], 2, 2).sort(dim=-2).values + torch.tensor([[0.0], [0.5]])
-        return corners.flatten(-2)
+        corner = 20 * torch.rand(*shape[:-1], 2)
+        return torch.cat([corner, corner + 2 + 10 * torch.rand(*shape[:-1], 2)], dim=-1)
     return torch.randn(shape) if spec.range is None else torch.rand(shape) * (high - low) + low
 
 
@@ -106,14 +114,16 @@ def test_the_sidecar_knows_the_parameters(component: Component) -> None:
 
 @pytest.mark.parametrize("component", COMPONENTS.values(), ids=named)
 def test_it_needs_what_it_says(component: Component) -> None:
-    allowed = {"torch", "numpy", "dlcoder", "PIL" if "pillow" in component.requires else "numpy"}
-    allowed |= {"yaml"} if "pyyaml" in component.requires else set()
+    modules_of = {"pillow": "PIL", "pyyaml": "yaml"}
+    required = {re.split(r"[<>=!\[ ]", package)[0] for package in component.requires}
+    allowed = {"torch", "numpy", "dlcoder", *(modules_of.get(p, p.replace("-", "_")) for p in required)}
+    allowed |= sys.stdlib_module_names
     for node in ast.walk(ast.parse(component.path.read_text())):
         modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         for module in modules:
             top = module.split(".")[0]
-            assert top in allowed or top in __import__("sys").stdlib_module_names, module
+            assert top in allowed, module
             assert module.startswith("dlcoder.templates.components.") or top != "dlcoder"
 
 
@@ -170,3 +180,29 @@ def test_samples_of_a_batch_do_not_see_each_other_in_evaluation(component: Compo
     both = first_of(model(**values))
     first = first_of(model(**{name: value[:1] for name, value in values.items()}))
     torch.testing.assert_close(both[:1], first, rtol=1e-4, atol=1e-5)
+
+
+def test_every_rendered_component_passes_its_battery() -> None:
+    """As `render_template` hands it out, in the sandbox."""
+    failed: dict[str, list[str]] = {}
+
+    async def check(component: Component, limit: anyio.Semaphore) -> None:
+        rendered = render_component(component, {})
+        proof = rendered.proof()
+        if proof is None:
+            return
+        async with limit:
+            kind, contract = proof
+            report = await validate_code(rendered.code, None, kind, contract, None, None, "cpu", silent)
+        if not report.passed:
+            failed[component.id] = [f"{c.name}: {c.measured}" for c in report.checks if c.status in ("fail", "error")]
+
+    async def check_all() -> None:
+        limit = anyio.Semaphore(2)
+        async with anyio.create_task_group() as group:
+            for component in COMPONENTS.values():
+                if component.kind in ("losses", "models", "metrics"):
+                    group.start_soon(check, component, limit)
+
+    anyio.run(check_all)
+    assert failed == {}

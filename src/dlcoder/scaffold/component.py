@@ -61,12 +61,14 @@ class Rendered:
             return None
         bound = {name for name in self.params if self.params[name] != self.component.params[name].default}
         inputs = {name: spec.model_dump(exclude_none=True) for name, spec in self.component.inputs.items()}
-        return kind, {
+        contract = {
             "target": self.symbol,
             "init": {name: value for name, value in example.args.items() if name not in bound},
             "sizes": example.sizes,
             "inputs": inputs,
         }
+        output = self.component.contract.output
+        return kind, contract | ({"output": {"shape": output.shape}} if output and kind == "model" else {})
 
 
 _BATTERIES = {

@@ -33,6 +33,8 @@ class TensorSpec(_Record):
     range: list[int | float | str] | None = Field(None, description="From the first, to below the second.")
     ignore_index: int | None = None
     layout: str | None = Field(None, description="What the last dimension means, such as xyxy.")
+    values: list[float] | None = Field(None, description="All that an element may be.")
+    role: str | None = Field(None, description="What checks take it for, where name and type mislead.")
 
 
 class Example(_Record):

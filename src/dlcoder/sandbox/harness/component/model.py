@@ -101,7 +101,7 @@ class ModelCase(Subject):
         """One model in eval mode for checks that leave it as it is; what starts at zero has been moved off it."""
         if self._eval is None:
             self._eval = self.fresh().eval()
-            _wake(self._eval)
+            wake(self._eval)
         return self._eval
 
     def inputs(self, seed: int = 1, **changed: int) -> Inputs:
@@ -166,7 +166,7 @@ class ModelCase(Subject):
         return max([judge.max_abs(value) for value in outputs] + [1e-6])
 
 
-def _wake(model: nn.Module) -> None:
+def wake(model: nn.Module) -> None:
     """Move parameters that are all zero: a branch that starts at zero would hide what it does."""
     generator = torch.Generator().manual_seed(11)
     with torch.no_grad():

@@ -51,6 +51,7 @@ def _declared_shape(case: ModelCase, found: list[Tensor]) -> None:
             raise Broken(
                 f"{tuple(found[0].shape)}", f"{wanted}", "The output has another shape than stated.", f"Check {head}."
             )
+        return
     for name in ("num_classes", "n_classes", "num_labels", "vocab_size"):
         value = case.builder.arguments.get(name)
         if name == "vocab_size" and (found[0].dim() != 3 or "num_classes" in case.builder.arguments):

@@ -18,7 +18,7 @@ from . import judge
 from .core import Broken, Measured, Skip, reseed
 from .descend import adam
 from .loss_checks import on_one_device
-from .model import ModelCase
+from .model import ModelCase, wake
 from .model_checks import check
 
 
@@ -392,6 +392,7 @@ def _shapes(model: nn.Module) -> list[Any]:
 def _fingerprint(case: ModelCase, model: nn.Module) -> tuple[list[Any], list[Tensor]]:
     """Shapes of the state, the state itself, and outputs in train and eval mode."""
     values = [value.clone() for value in model.state_dict().values() if isinstance(value, Tensor)]
+    wake(model)
     for mode in (True, False):
         reseed()
         values += case.outputs(model.train(mode), case.inputs())
