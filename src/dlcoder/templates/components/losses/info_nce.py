@@ -3,7 +3,9 @@
     L = mean over i of  -log( exp(s_ii / T) / sum_j exp(s_ij / T) )
     s_ij = cosine of query i and key j
 
-Negatives are the other keys of the batch. `symmetric` adds the loss of the keys against
+Negatives are the other keys of the batch, under data parallelism of all ranks: they are
+gathered with their gradient, so that the mean over ranks that DistributedDataParallel
+takes is the gradient of the global loss. `symmetric` adds the loss of the keys against
 the queries and halves. The temperature may be learned: pass `log_scale` = log(1 / T),
 which is clamped at ln 100 as in CLIP.
 
@@ -16,6 +18,8 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dlcoder.templates.components.losses.nt_xent import gather_views
 
 
 class InfoNCELoss(nn.Module):
@@ -39,24 +43,20 @@ class InfoNCELoss(nn.Module):
         """Return the scalar loss in float32 or wider.
 
         Args:
-            query: Embeddings `(N, D)`.
+            query: Embeddings `(N, D)`; every rank must hold the same N.
             key: Embeddings of the same N samples `(N, D)`.
             log_scale: Learned logarithm of 1 / temperature, a scalar.
         """
         dtype = torch.promote_types(query.dtype, torch.float32)
-        query, key = (
-            F.normalize(query.to(dtype), dim=-1),
-            F.normalize(key.to(dtype), dim=-1),
-        )
-        scale = (
-            1 / self.temperature
-            if log_scale is None
-            else log_scale.clamp_max(math.log(100)).exp()
-        )
+        pair = F.normalize(torch.stack([query, key]).to(dtype), dim=-1)
+        everything, rank = gather_views(pair)
+        if log_scale is None:
+            pair = pair / self.temperature
+        else:
+            pair = pair * log_scale.clamp_max(math.log(100)).exp()
+        own = torch.arange(len(query), device=query.device) + rank * len(query)
         with torch.autocast(query.device.type, enabled=False):
-            logits = query @ key.T * scale
-        target = torch.arange(len(logits), device=logits.device)
-        loss = F.cross_entropy(logits, target)
-        return (
-            (loss + F.cross_entropy(logits.T, target)) / 2 if self.symmetric else loss
-        )
+            loss = F.cross_entropy(pair[0] @ everything[1].T, own)
+            if self.symmetric:
+                loss = (loss + F.cross_entropy(pair[1] @ everything[0].T, own)) / 2
+        return loss

@@ -40,7 +40,7 @@ class NTXentLoss(nn.Module):
         """
         dtype = torch.promote_types(first.dtype, torch.float32)
         views = F.normalize(torch.stack([first, second]).to(dtype), dim=-1)
-        everything, rank = _gather(views)
+        everything, rank = gather_views(views)
         n, total = views.shape[1], everything.shape[1]
 
         with torch.autocast(views.device.type, enabled=False):
@@ -54,8 +54,12 @@ class NTXentLoss(nn.Module):
         return F.cross_entropy(similarity, partner)
 
 
-def _gather(views: Tensor) -> tuple[Tensor, int]:
-    """Return all ranks' views `(2, world * N, D)`, with gradient, and this rank."""
+def gather_views(views: Tensor) -> tuple[Tensor, int]:
+    """Return the views `(2, world * N, D)` of all ranks, with gradient, and this rank.
+
+    Args:
+        views: This rank's `(2, N, D)`; every rank must hold the same N.
+    """
     if (
         not (dist.is_available() and dist.is_initialized())
         or dist.get_world_size() == 1
