@@ -71,10 +71,10 @@ def staged(target: Path) -> Iterator[Stage]:
     with contextlib.ExitStack() as held:
         try:
             # While it is held nobody looks for abandoned stages, so none is seen before it is locked itself.
-            with _locked(parent):
+            with locked(parent):
                 _remove_abandoned(parent)
                 folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-                held.enter_context(_locked(folder))
+                held.enter_context(locked(folder))
         except OSError as error:
             raise UserError(
                 f"{parent} cannot be written to ({error.strerror}).", "Choose a path in a directory that can."
@@ -88,7 +88,7 @@ def staged(target: Path) -> Iterator[Stage]:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold a directory's lock until the block ends, or this process, however it ends."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

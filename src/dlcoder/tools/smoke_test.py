@@ -84,7 +84,7 @@ TOOL = Tool(
         "really does, on one process and under torchrun. Call it after writing or changing training code, before a "
         "long run, and when training silently goes wrong. The entry point is found by convention or from "
         "[tool.dlcoder.smoke] in pyproject.toml. Returns each check with its measured value, its bound and, for a "
-        "failure, the line to change. Seconds for a small project."
+        "failure, the line to change."
     ),
     input=SmokeInput,
     output=SmokeOutput,
