@@ -10,17 +10,11 @@ from pydantic import BaseModel, Field
 
 from dlcoder.errors import UserError
 from dlcoder.scaffold.spec import ProjectSpec
+from dlcoder.scaffold.tasks.table import TASKS
 
 _TAKEN = {"torch", "numpy", "yaml", "pil", "pytest", "train", "evaluate", "tests", "configs", "scripts", "runs", "data"}
-_SIZES = {
-    "small_cnn": {"tiny": {"width": 8}, "small": {"width": 16}, "base": {"width": 32}, "large": {"width": 64}},
-    "resnet": {
-        "tiny": {"depth": 18, "width": 16},
-        "small": {"depth": 18, "width": 64},
-        "base": {"depth": 50, "width": 64},
-        "large": {"depth": 101, "width": 64},
-    },
-}
+SMALL_IMAGE = 64
+"""Pixels up to which a network must not shrink an image at once."""
 
 
 class Assumption(BaseModel):
@@ -36,6 +30,7 @@ class Choices:
     """Everything decided. Fields have the meaning of the spec's fields of the same name."""
 
     package: str
+    task: str
     source: str
     root: str
     classes: list[str] | None
@@ -44,7 +39,7 @@ class Choices:
     augmentation: str
     workers: int
     family: str
-    model: dict[str, int]
+    size: str
     epochs: int
     batch_size: int
     accumulation: int
@@ -55,6 +50,7 @@ class Choices:
     label_smoothing: float
     ema: bool
     metric: str
+    framework: str
     config: str
     launcher: str
     precision: str
@@ -66,7 +62,7 @@ class Choices:
     @property
     def small_images(self) -> bool:
         """Whether images are so small that a network must not shrink them at once."""
-        return self.image_size <= 64
+        return self.image_size <= SMALL_IMAGE
 
 
 def decide(spec: ProjectSpec, folder_name: str) -> Choices:
@@ -81,6 +77,7 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
     """
     _refuse_contradictions(spec)
     assumed = _Assumptions(spec)
+    task = TASKS[spec.task]
     data, train = spec.data, spec.train
     synthetic = data.source == "synthetic"
     assumed.note_unless_given("data.source", data.source, "No data was named: these are generated, and learnable.")
@@ -90,16 +87,13 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
         32 if synthetic else 224,
         "Enough for the generated patterns, and fast." if synthetic else "What networks for photographs are used to.",
     )
-    family = assumed(
-        "model.family",
-        spec.model.family,
-        "small_cnn" if image_size <= 64 else "resnet",
-        "The baseline to beat on small images." if image_size <= 64 else "A strong baseline that trains anywhere.",
-    )
+    family = assumed("model.family", spec.model.family, *task.default_family(image_size))
     size = assumed("model.size", spec.model.size, "small", "The smallest that is worth comparing with; grow it later.")
+    metric = next(iter(task.metrics))
     adamw = train.optimizer == "adamw"
     return Choices(
         package=_package(spec, folder_name, assumed),
+        task=spec.task,
         source=data.source,
         root=data.root or "data",
         classes=data.classes,
@@ -110,7 +104,7 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
         ),
         workers=assumed("data.workers", data.workers, 2 if synthetic else 4, "Raise it while time_data is not near 0."),
         family=family,
-        model=_SIZES[family][size],
+        size=size,
         epochs=assumed("train.epochs", train.epochs, 10 if synthetic else 30, "A start; the schedule follows it."),
         batch_size=assumed("train.batch_size", train.batch_size, 64, "Fits GPUs of 8 GB with this model and size."),
         accumulation=train.accumulation,
@@ -129,7 +123,8 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
         ),
         label_smoothing=train.label_smoothing,
         ema=assumed.note_unless_given("train.ema", train.ema, "Steadier and mostly better than the last weights."),
-        metric=assumed("metric", spec.metric, "accuracy", "Fair where classes are about equally frequent."),
+        metric=assumed("metric", spec.metric, metric, task.metrics[metric].reason),
+        framework=spec.framework,
         config=spec.config,
         launcher=spec.launcher,
         precision=_precision(spec, assumed),

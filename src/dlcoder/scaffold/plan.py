@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
-from dlcoder.scaffold.choices import Choices
+from dlcoder.scaffold.choices import SMALL_IMAGE, Choices
 from dlcoder.scaffold.config_forms import FORMS
+from dlcoder.scaffold.frameworks import FRAMEWORKS
 from dlcoder.scaffold.launchers import LAUNCHERS
-from dlcoder.templates.bindings import Bindings, Default, Fixed, Present
+from dlcoder.scaffold.task import Setting
+from dlcoder.scaffold.tasks.table import TASKS
+from dlcoder.templates.bindings import Binding, Bindings, Default, Fixed, Present
 
 _AMP = {"fp32": "None", "bf16": "torch.bfloat16", "fp16": "torch.float16"}
-_MODELS = {"small_cnn": "SmallCNN", "resnet": "ResNet"}
-_DATASETS = {"synthetic": ("synthetic_images", "SyntheticImages"), "image_folder": ("image_folder", "ImageFolder")}
 
 ROLES = {
     "train.py": "entry: training",
@@ -43,8 +44,7 @@ class Plan:
 
 def plan(choices: Choices) -> Plan:
     """Plan the files of a project. Which components it needs follows from what its files import."""
-    package = choices.package
-    module, dataset = _DATASETS[choices.source]
+    package, task = choices.package, TASKS[choices.task]
     return Plan(
         package=package,
         bindings=_bindings(choices),
@@ -52,8 +52,8 @@ def plan(choices: Choices) -> Plan:
             "README.md": "README.md.j2",
             "pyproject.toml": "pyproject.toml.j2",
             ".gitignore": "gitignore.j2",
-            "train.py": "train.py.j2",
-            "evaluate.py": "evaluate.py.j2",
+            "train.py": FRAMEWORKS[choices.framework].train,
+            "evaluate.py": f"results/{task.results}",
             "configs/default.yaml": "configs/default.yaml.j2",
             "configs/smoke.yaml": "configs/smoke.yaml.j2",
             **{f"scripts/{name}": f"scripts/{name}.j2" for name in LAUNCHERS[choices.launcher].scripts},
@@ -63,43 +63,109 @@ def plan(choices: Choices) -> Plan:
             "tests/test_settings_files.py": "tests/test_settings_files.py.j2",
             "tests/test_training.py": "tests/test_training.py.j2",
         },
-        context={
-            "c": choices,
-            "form": FORMS[choices.config],
-            "launch": LAUNCHERS[choices.launcher],
-            "p": package,
-            "Model": _MODELS[choices.family],
-            "Data": dataset,
-            "data_module": module,
-            "title": package.replace("_", " ").capitalize(),
-            "model_words": "residual network" if choices.family == "resnet" else "small convolutional network",
-        },
+        context=_context(choices),
     )
 
 
-def _bindings(choices: Choices) -> Bindings:
-    amp = Fixed(_AMP[choices.precision])
-    strong, augmented = choices.augmentation == "strong", choices.augmentation != "none"
+def _context(choices: Choices) -> dict[str, object]:
+    task = TASKS[choices.task]
+    family, source = task.families[choices.family], task.sources[choices.source]
     return {
-        "CrossEntropyLoss": {"reduction": Fixed('"sum"'), "z_loss": Fixed("None")},
+        "c": choices,
+        "task": task,
+        "family": family,
+        "source": source,
+        "Data": source.symbol,
+        "augmented": _augmented(choices),
+        "settings": {
+            "data": data_settings(choices),
+            "model": model_settings(choices),
+            "train": train_settings(choices),
+        },
+        "objective_settings": task.objective_settings(choices),
+        "framework": FRAMEWORKS[choices.framework],
+        "form": FORMS[choices.config],
+        "launch": LAUNCHERS[choices.launcher],
+        "p": choices.package,
+        "title": choices.package.replace("_", " ").capitalize(),
+    }
+
+
+def _augmented(choices: Choices) -> bool:
+    return TASKS[choices.task].augments and choices.augmentation != "none"
+
+
+def data_settings(choices: Choices) -> list[Setting]:
+    """The settings below `data`."""
+    task = TASKS[choices.task]
+    source, family = task.sources[choices.source], task.families[choices.family]
+    settings = [*source.settings(choices)]
+    if source.images:
+        small = family.smoke_size if choices.image_size > SMALL_IMAGE else min(family.smoke_size, 16)
+        smoke = max(small, family.multiple_of)
+        settings.append(Setting("image_size", choices.image_size, "Height and width in pixels.", smoke=smoke))
+    settings.append(Setting("batch_size", choices.batch_size, "Samples in a micro-batch of one process.", smoke=5))
+    meaning = "Loader processes of each process; raise it while time_data is not near 0."
+    return [*settings, Setting("workers", choices.workers, meaning, smoke=0)]
+
+
+def model_settings(choices: Choices) -> tuple[Setting, ...]:
+    """The settings below `model`."""
+    return TASKS[choices.task].families[choices.family].of_size(choices.size)
+
+
+def train_settings(choices: Choices) -> list[Setting]:
+    """The settings below `train`."""
+    clip = choices.max_grad_norm or float("inf")
+    unlimited = "; .inf for no clipping" if choices.max_grad_norm == 0 else ""
+    settings = [
+        Setting("epochs", choices.epochs, "Passes over the training data. The schedule ends with the last.", smoke=2),
+        Setting("accumulate", choices.accumulation, "Micro-batches in an optimizer step.", smoke=3),
+        Setting("lr", choices.lr, "Peak learning rate. It is not scaled by the number of processes."),
+        Setting("warmup", 0.05, "The part of all steps in which the learning rate rises."),
+        Setting("weight_decay", choices.weight_decay, "Decay of weights; biases and norms have none."),
+    ]
+    if choices.optimizer == "sgd":
+        settings.append(Setting("momentum", 0.9, "Nesterov momentum."))
+    settings.append(Setting("max_grad_norm", clip, f"The norm that the gradient is clipped to{unlimited}."))
+    settings += TASKS[choices.task].objective_settings(choices)
+    if choices.ema:
+        span = "Of the averaged weights that are evaluated: they span 1 / (1 - decay) steps."
+        settings.append(Setting("ema_decay", 0.999, span))
+    meaning = "Steps between checkpoints within an epoch: what a kill can cost."
+    return [*settings, Setting("save_every", 500, meaning, smoke=2)]
+
+
+def _bindings(choices: Choices) -> Bindings:
+    task = TASKS[choices.task]
+    family, source = task.families[choices.family], task.sources[choices.source]
+    amp = Fixed(_AMP[choices.precision])
+    strong = choices.augmentation == "strong"
+    model: dict[str, Binding] = dict(family.bindings)
+    if family.small_images:
+        model["small_images"] = Fixed(str(choices.small_images))
+    return {
         "TrainStep": {
             "amp_dtype": amp,
             "scaler": Present() if choices.precision == "fp16" else Fixed("None"),
             "ema": Present() if choices.ema else Fixed("None"),
         },
-        "evaluate_classifier": {"amp_dtype": amp},
-        "ResNet": {"small_images": Fixed(str(choices.small_images))},
-        "ResumableBatchSampler": {"with_epoch": Fixed(str(augmented))},
+        "AccelerateStep": {"ema": Present() if choices.ema else Fixed("None")},
+        task.evaluator[1]: {"amp_dtype": amp},
+        family.symbol: model,
+        "ResumableBatchSampler": {"with_epoch": Fixed(str(_augmented(choices)))},
         "RandomAugment": {
             "jitter": Default("0.4") if strong else Fixed("0.0"),
             "erase": Default("0.25") if strong else Fixed("0.0"),
         },
+        **task.bindings,
+        **source.bindings,
     }
 
 
 def role_of(path: str, package: str) -> str:
     """What a file of the project is for."""
-    if "/sample_images/" in path:
+    if "/sample_data/" in path:
         return "sample data"
     top, *rest = path.split("/")
     if top == package:

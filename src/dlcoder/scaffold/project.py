@@ -80,11 +80,11 @@ def project_files(spec: ProjectSpec, choices: Choices) -> dict[str, bytes]:
     from dlcoder.scaffold.plan import plan
     from dlcoder.scaffold.record import record
     from dlcoder.scaffold.render import render
-    from dlcoder.scaffold.sample_images import sample_images
+    from dlcoder.scaffold.tasks.table import TASKS
 
     files = {path: text.encode() for path, text in render(plan(choices)).items()}
-    if choices.source == "image_folder":
-        files |= {f"tests/sample_images/{name}": content for name, content in sample_images().items()}
+    samples = TASKS[choices.task].sources[choices.source].files()
+    files |= {f"tests/sample_data/{name}": content for name, content in samples.items()}
     decided = {name: value for name, value in asdict(choices).items() if name != "assumptions"}
     return files | record(spec.model_dump(exclude_unset=True), decided, files)
 

@@ -105,14 +105,20 @@ def _jinja() -> "jinja2.Environment":
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # code and prose, not HTML
     )
-    environment.filters |= {"py": repr, "tuple": tuple, "yaml": _yaml, "cell": _cell}
+    environment.filters |= {"py": _py, "yaml": _yaml, "cell": _cell}
     return environment
+
+
+def _py(value: Any) -> str:
+    """A value as Python source."""
+    return 'float("inf")' if value == float("inf") else repr(value)
 
 
 def _yaml(value: Any) -> str:
     """A value on one line of YAML."""
     import yaml
 
+    value = list(value) if isinstance(value, tuple) else value
     text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
     return text.removesuffix("...\n").strip()
 

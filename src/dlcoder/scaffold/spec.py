@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 _PLANNED: dict[str, tuple[str, ...]] = {
     "task": ("detection", "segmentation", "generation", "self_supervised", "regression"),
     "source": ("csv", "segmentation_pairs", "coco", "text", "tokens", "webdataset", "numpy"),
-    "framework": ("lightning", "accelerate"),
+    "framework": ("lightning",),
     "layout": ("flat",),
 }
 
@@ -116,7 +116,9 @@ class ProjectSpec(_Part):
     model: ModelSpec = Field(default_factory=ModelSpec, description="The network: family and size.")
     train: TrainSpec = Field(default_factory=TrainSpec, description="Optimizer, schedule, batch, averaging.")
     metric: Metric | None = Field(default=None, description="Chooses the best checkpoint. Default: accuracy.")
-    framework: Literal["pytorch"] = Field(default="pytorch", description="pytorch: plain loop, DDP through torchrun.")
+    framework: Literal["pytorch", "accelerate"] = Field(
+        default="pytorch", description="pytorch: plain loop, DDP through torchrun."
+    )
     config: Literal["yaml", "toml", "argparse", "dataclass"] = Field(
         default="yaml", description="Form of the settings files; argparse: JSON and flags."
     )
