@@ -54,7 +54,7 @@ def test_every_file_has_a_role(tmp_path: Path) -> None:
     assert roles["train.py"] == "entry: training"
     assert roles["p/models/resnet.py"] == "model"
     assert roles["p/engine/trainer.py"] == "engine"
-    assert roles["tests/sample_images/val/waves/10.png"] == "sample data"
+    assert roles["tests/sample_data/val/waves/10.png"] == "sample data"
     assert "file" not in roles.values()
 
 
