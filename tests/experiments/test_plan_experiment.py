@@ -158,7 +158,7 @@ def test_a_plan_runs_is_killed_goes_on_and_ends_in_the_filled_table(
     data = results.structured_content
     assert data["baseline"] == "control" and [arm["n"] for arm in data["arms"]] == [3, 3, 3, 3]
     assert all(arm.get("p_holm") is not None for arm in data["arms"][1:]) and "Better than control" in data["verdict"]
-    assert [part.type for part in results.content] == ["text", "image"]
+    assert [part.type for part in results.content] == ["text", "image", "resource_link", "resource_link"]
 
 
 def test_a_run_that_fails_is_reported_and_tried_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,9 +12,8 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from dlcoder.errors import UserError
-from dlcoder.experiments.report import summary_output
+from dlcoder.experiments.report import make_report
 from dlcoder.experiments.summary import Summary, summarize
-from dlcoder.progress import silent
 
 SEEDS = range(6)
 
@@ -130,12 +129,13 @@ def test_runs_of_every_origin_give_the_same_table(writer: Any, tmp_path: Path) -
 
 
 def output(root: Path, baseline: str | None = None, form: str = "markdown") -> dict[str, Any]:
-    return summary_output([root], baseline, None, form, silent)[0]
+    return make_report([root], baseline, None, form).fields
 
 
 def test_the_tables_come_in_every_form_with_cost_and_picture(tmp_path: Path) -> None:
     projects(tmp_path)
-    fields, image = summary_output([tmp_path], "lr=0.001", None, "markdown", silent)
+    report = make_report([tmp_path], "lr=0.001", None, "markdown")
+    fields, image = report.fields, report.picture
     assert fields["verdict"].startswith("Better than lr=0.001: lr=0.01")
     assert (
         "| arm | n | mean | sd | 95 % CI | bootstrap CI | diff |" in fields["table"]

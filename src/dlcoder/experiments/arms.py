@@ -117,7 +117,8 @@ def _named(arms: list[Arm], baseline: str) -> Arm:
 def set_changes(arms: Sequence[Arm], control: Arm) -> None:
     """Note, for every arm, what it changes of the control."""
     for arm in arms:
-        arm.changes = _differences(arm, control)
+        planned = next((run.changes for run in arm.runs if run.changes is not None), None)
+        arm.changes = _differences(arm, control) if planned is None else planned
 
 
 def _differences(arm: Arm, control: Arm) -> dict[str, Any]:

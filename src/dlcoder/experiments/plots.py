@@ -1,12 +1,17 @@
-"""Pictures of runs, by matplotlib where it is installed."""
+"""The charts of a summary as a PNG picture, by matplotlib where it is installed."""
 
 import io
+from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from dlcoder.experiments.runs import Series
-from dlcoder.experiments.summary import Summary
+from dlcoder.experiments.charts import Chart
 
-MOST_ARMS = 12
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MOST = 4
+_COLUMNS = 2
 
 
 def can_plot() -> bool:
@@ -14,59 +19,40 @@ def can_plot() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def plot(summary: Summary, form: str = "png") -> bytes:
-    """The curves of every arm (mean over seeds, band from least to most) beside each run's result and the interval.
-
-    Args:
-        summary: The arms; the first twelve are shown.
-        form: png or svg.
-    """
+def plot(charts: Sequence[Chart]) -> bytes | None:
+    """The first charts side by side; None where there is nothing to draw."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = summary.rows[:MOST_ARMS]
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    charts = charts[:_MOST]
+    if not charts:
+        return None
+    lines = -(-len(charts) // _COLUMNS)
+    figure = Figure(figsize=(4.6 * min(len(charts), _COLUMNS), 3.6 * lines), layout="constrained")
     FigureCanvasAgg(figure)
-    curves, dots = figure.subplots(1, 2)
-    for index, row in enumerate(rows):
-        color = f"C{index % 10}"
-        series = [run.series[summary.metric] for run in row.arm.runs if summary.metric in run.series]
-        xs, middle, low, high = band(series)
-        if xs:
-            curves.plot(xs, middle, color=color, label=row.arm.name[:28], linewidth=1.2)
-            curves.fill_between(xs, low, high, color=color, alpha=0.2, linewidth=0)
-        dots.plot(list(row.values.values()), [index] * len(row.values), "o", color=color, alpha=0.5, markersize=4)
-        if row.ci and row.mean is not None:
-            dots.plot([row.ci.low, row.ci.high], [index, index], color=color)
-            dots.plot([row.mean], [index], "|", color=color, markersize=12)
-    curves.set(xlabel="step", ylabel=summary.metric)
-    curves.legend(fontsize=7) if curves.lines else curves.set_axis_off()
-    dots.set_yticks(range(len(rows)), [f"{row.arm.name[:28]} (n={len(row.values)})" for row in rows], fontsize=7)
-    dots.invert_yaxis()
-    dots.set(xlabel=f"{summary.metric}: runs and 95 % CI of the mean")
+    for place, chart in enumerate(charts):
+        _draw(figure.add_subplot(lines, min(len(charts), _COLUMNS), place + 1), chart)
     out = io.BytesIO()
-    figure.savefig(out, format=form, dpi=100)
+    figure.savefig(out, format="png", dpi=100)
     return out.getvalue()
 
 
-def band(series: list[Series]) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Steps, mean, least and most over seeds, at the steps that the shortest curve has, the others interpolated."""
-    series = [one for one in series if len(one.steps)]
-    if not series:
-        return [], [], [], []
-    xs = list(min(series, key=lambda one: one.steps[-1]).steps)
-    columns = list(zip(*(_at(one, xs) for one in series), strict=True))
-    return xs, [sum(column) / len(column) for column in columns], list(map(min, columns)), list(map(max, columns))
-
-
-def _at(series: Series, xs: list[float]) -> list[float]:
-    found, place, steps, values = [], 0, series.steps, series.values
-    for x in xs:
-        while place + 1 < len(steps) and steps[place + 1] <= x:
-            place += 1
-        if place + 1 == len(steps) or x <= steps[place]:
-            found.append(values[place])
-        else:
-            part = (x - steps[place]) / (steps[place + 1] - steps[place])
-            found.append(values[place] + part * (values[place + 1] - values[place]))
-    return found
+def _draw(axes: "Axes", chart: Chart) -> None:
+    for trace in chart.traces:
+        color = f"C{trace.color % 10}"
+        for curve in trace.faint:
+            axes.plot(*zip(*curve, strict=True), color=color, linewidth=0.5, alpha=0.3)
+        if trace.band:
+            xs, low, high = zip(*trace.band, strict=True)
+            axes.fill_between(xs, low, high, color=color, alpha=0.2, linewidth=0)
+        if trace.dots:
+            axes.plot(*zip(*trace.dots, strict=True), "o", color=color, alpha=0.5, markersize=4)
+        if trace.line:
+            axes.plot(*zip(*trace.line, strict=True), color=color, linewidth=1.4, label=trace.name[:28])
+    axes.set_title(chart.title, fontsize=9)
+    axes.set(xlabel=chart.x, ylabel=chart.y, xscale="log" if chart.log_x else "linear")
+    if chart.rows:
+        axes.set_yticks(range(len(chart.rows)), [name[:32] for name in chart.rows], fontsize=7)
+        axes.set_ylim(len(chart.rows) - 0.5, -0.5)
+    elif axes.lines and len(chart.traces) > 1:
+        axes.legend(fontsize=7)

@@ -302,6 +302,7 @@ def _configure(folder: Path, run: Run, *, logged: bool) -> None:
     if plan:
         run.arm, run.control = str(plan.get("arm")), bool(plan.get("control"))
         run.seed = plan.get("seed")
+        run.changes = plan["changes"] if isinstance(plan.get("changes"), dict) else None
         run.starts = max(run.starts, int(plan.get("starts") or 1))
         run.hours = float(plan["hours"]) if isinstance(plan.get("hours"), int | float) else run.hours
         status = plan.get("status")

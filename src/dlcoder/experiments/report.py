@@ -1,42 +1,74 @@
 """A summary as the answer of the tool."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlcoder.experiments.charts import charts_of
+from dlcoder.experiments.page import render_page
 from dlcoder.experiments.plots import can_plot, plot
 from dlcoder.experiments.summary import ArmResult, Summary, summarize
-from dlcoder.experiments.tables import ablation_table, result_table, stability_table
-from dlcoder.progress import Progress
+from dlcoder.experiments.svg import charts_svg
+from dlcoder.experiments.tables import ablation_table, interaction_table, result_table, stability_table
+from dlcoder.progress import Progress, silent
 
 _MOST_ROWS = 25
 
 
-def summary_output(
-    paths: Sequence[Path], baseline: str | None, metric: str | None, form: str, progress: Progress
-) -> tuple[dict[str, Any], bytes | None]:
-    """Summarize runs: the fields of the answer, and the plot where matplotlib is installed."""
+@dataclass(frozen=True)
+class Report:
+    """A summary in every form.
+
+    Attributes:
+        fields: Those of the tool's answer.
+        picture: The charts as PNG, where matplotlib is installed.
+        drawing: The charts as the text of an SVG file.
+        page: All of it as the text of an HTML file.
+    """
+
+    fields: dict[str, Any]
+    picture: bytes | None
+    drawing: str
+    page: str
+
+
+def make_report(
+    paths: Sequence[Path], baseline: str | None, metric: str | None, form: str, progress: Progress = silent
+) -> Report:
+    """Summarize runs.
+
+    Args:
+        paths: As for `summarize`, like the two that follow.
+        baseline: The control.
+        metric: What is compared.
+        form: Of the tables: markdown, latex or csv.
+        progress: Told while reading.
+    """
     summary = summarize(paths, baseline, metric, progress)
+    verdict = _verdict(summary)
+    charts = charts_of(summary)
+    page, picture = render_page(summary, verdict), plot(charts) if can_plot() else None
     warnings = list(summary.warnings)
     if len(summary.rows) > _MOST_ROWS:
         warnings.append(
             f"{len(summary.rows)} arms; the control and the best {_MOST_ROWS - 1} are shown, Holm counts all."
         )
-    verdict = _verdict(summary)
-    summary.rows = summary.rows[:_MOST_ROWS]
     if not can_plot():
-        warnings.append("No plot: install dlcoder[plots].")
+        warnings.append("No picture: install dlcoder[plots].")
+    summary.rows = summary.rows[:_MOST_ROWS]
     fields: dict[str, Any] = dict(
         metric=summary.metric,
         baseline=summary.control,
         verdict=verdict,
         table=result_table(summary, form),
         ablation=ablation_table(summary, form),
+        interactions=interaction_table(summary, form),
         stability=stability_table(summary, form),
         arms=[_data(row) for row in summary.rows],
         warnings=warnings,
     )
-    return fields, plot(summary) if can_plot() else None
+    return Report(fields, picture, charts_svg(charts), page)
 
 
 def _verdict(summary: Summary) -> str:

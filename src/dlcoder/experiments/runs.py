@@ -87,6 +87,7 @@ class Run:
         gpus: Devices it held at once, as far as recorded; 0 for a CPU.
         memory_mb: Peak memory.
         facts: What should be equal among runs that are compared: commit, versions, data, hardware.
+        changes: What its plan changed of the control; None where no plan says.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Run:
     gpus: int | None = None
     memory_mb: float | None = None
     facts: dict[str, str] = field(default_factory=dict)
+    changes: dict[str, Any] | None = None
 
     @property
     def steps(self) -> float:

@@ -11,6 +11,7 @@ from typing import Literal
 from dlcoder.errors import UserError
 from dlcoder.experiments.arms import Arm, choose_control, group, inner_differences, set_changes
 from dlcoder.experiments.comparisons import Comparison, compare, holm
+from dlcoder.experiments.interactions import Interaction, interactions
 from dlcoder.experiments.intervals import Interval, bootstrap_interval, deviation, mean, t_interval
 from dlcoder.experiments.power import detectable_effect
 from dlcoder.experiments.ranking import Rank, best_of, rank_stability
@@ -75,6 +76,7 @@ class Summary:
         rows: The arms, the control first, the others by their mean.
         warnings: Every reason to doubt, gravest first.
         runs: How many were read.
+        interactions: Whether changes add up.
     """
 
     metric: str
@@ -84,6 +86,7 @@ class Summary:
     rows: list[ArmResult]
     warnings: list[str]
     runs: int
+    interactions: list[Interaction] = field(default_factory=list)
 
 
 def summarize(paths: Sequence[Path], baseline: str | None, metric: str | None, progress: Progress = silent) -> Summary:
@@ -115,7 +118,9 @@ def summarize(paths: Sequence[Path], baseline: str | None, metric: str | None, p
     others.sort(key=lambda row: math.inf if row.mean is None else row.mean if lower else -row.mean)
     rows = [first, *others]
     warnings += _doubts(rows, first)
-    return Summary(name, lower, pick, control.name, rows, [*warnings, *([guess] if guess else [])], len(runs))
+    summary = Summary(name, lower, pick, control.name, rows, [*warnings, *([guess] if guess else [])], len(runs))
+    summary.interactions = interactions([(row.arm.changes, row.values) for row in others], first.values)
+    return summary
 
 
 def value_of(folder: Path, metric: str | None) -> float | None:

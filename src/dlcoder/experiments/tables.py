@@ -33,27 +33,39 @@ def result_table(summary: Summary, form: str) -> str:
 
 def ablation_table(summary: Summary, form: str) -> str:
     """What each arm changes; empty where no settings are known."""
+    return _rendered(ablation_rows(summary, form), form)
+
+
+def _rendered(rows: list[list[str]], form: str) -> str:
+    return render(rows, form) if rows else ""
+
+
+def ablation_rows(summary: Summary, form: str) -> list[list[str]]:
+    """The heading and a row for each arm."""
     changed = [row for row in summary.rows if row.arm.changes]
     keys = list(dict.fromkeys(key for row in changed for key in row.arm.changes))[:8]
     if not keys:
-        return ""
+        return []
     rows = [["arm", *keys, "mean", "diff"]]
     for row in summary.rows:
-        config = row.arm.config
-        mark = [
-            f"**{config.get(k)}**" if k in row.arm.changes and form == "markdown" else str(config.get(k)) for k in keys
-        ]
+        config = {**dict.fromkeys(keys, "as control" if row.arm.changes else ""), **row.arm.config, **row.arm.changes}
+        mark = [f"**{config[k]}**" if k in row.arm.changes and form == "markdown" else str(config[k]) for k in keys]
         rows.append(
             [row.arm.name, *mark, _number(row.mean), _signed(row.comparison.difference if row.comparison else None)]
         )
-    return render(rows, form)
+    return rows
 
 
 def stability_table(summary: Summary, form: str) -> str:
     """How sure the order is, and what the best of several runs would have shown."""
+    return _rendered(stability_rows(summary), form)
+
+
+def stability_rows(summary: Summary) -> list[list[str]]:
+    """The heading and a row for each ranked arm."""
     ranked = [row for row in summary.rows if row.rank]
     if len(ranked) < 2:
-        return ""
+        return []
     ks = sorted({k for row in ranked for k in row.best_of})
     rows = [["arm", "rank", "rank 95 %", "first in", *(f"best of {k}" for k in ks)]]
     for row in ranked:
@@ -61,7 +73,23 @@ def stability_table(summary: Summary, form: str) -> str:
         rank = row.rank
         best = [_number(row.best_of.get(k)) for k in ks]
         rows.append([row.arm.name, str(rank.observed), f"{rank.low} to {rank.high}", f"{rank.first:.0%}", *best])
-    return render(rows, form)
+    return rows
+
+
+def interaction_table(summary: Summary, form: str) -> str:
+    """Whether changes add up; empty where no arms allow to tell."""
+    return _rendered(interaction_rows(summary), form)
+
+
+def interaction_rows(summary: Summary) -> list[list[str]]:
+    """The heading and a row for each interaction."""
+    if not summary.interactions:
+        return []
+    rows = [["interaction", "n", "beyond the sum", "95 % CI", "p", "p (Holm)"]]
+    for each in summary.interactions:
+        p = ["" if p is None else _p(p) for p in (each.p, each.p_holm)]
+        rows.append([each.name, str(each.n), _signed(each.effect), _interval(each.interval, False), *p])
+    return rows
 
 
 def cells(row: ArmResult, *, precise: bool = False) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from dlcoder.sandbox.jobs import Frame, Outcome
 
 ADDRESS = "dlcoder://runs/"
-KINDS = {"output.log": "text/plain", "frames.jsonl": "application/x-ndjson"}
+KINDS = {
+    "output.log": "text/plain",
+    "frames.jsonl": "application/x-ndjson",
+    "report.html": "text/html",
+    "charts.svg": "image/svg+xml",
+}
 """The files of a run and their MIME types."""
 KEPT = 50
 """Runs; the oldest goes first."""
@@ -47,8 +52,16 @@ def keep(outcome: "Outcome") -> list[str]:
     if not _wanted.get():
         return []
     texts = {"output.log": _printed(outcome.output_path), "frames.jsonl": _reported(outcome.frames)}
-    texts = {name: text for name, text in texts.items() if text.strip()}
-    if not texts:
+    return keep_files({name: text for name, text in texts.items() if text.strip()})
+
+
+def keep_files(texts: Mapping[str, str]) -> list[str]:
+    """Keep files, whose names are those of `KINDS`.
+
+    Returns:
+        Their addresses; none outside `kept`.
+    """
+    if not texts or not _wanted.get():
         return []
     run = secrets.token_urlsafe(12)
     folder = _home() / run

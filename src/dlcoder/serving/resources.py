@@ -15,6 +15,12 @@ from dlcoder.serving.nearest import nearest
 
 SCHEME = "dlcoder://"
 RUN_FILES = artifacts.ADDRESS + "{id}/{name}"
+_RUN_FILES = {
+    "output.log": "Everything that the run printed.",
+    "frames.jsonl": "Everything that the run measured.",
+    "report.html": "All tables and charts as one page; it needs no network.",
+    "charts.svg": "The charts.",
+}
 _COMPONENTS = Path(__file__).parents[1] / "templates" / "components"
 
 
@@ -52,8 +58,8 @@ def resource_families() -> list[Listing]:
 def run_file(uri: str) -> Listing:
     """One file of a run, which is in no list: only the answer that it belongs to links to it."""
     name = uri.rpartition("/")[2]
-    what = "Everything that the run printed." if name == "output.log" else "Everything that the run measured."
-    return Listing(uri, name, "Record of a run", what, artifacts.KINDS[name])
+    title = "Summary of runs" if name in ("report.html", "charts.svg") else "Record of a run"
+    return Listing(uri, name, title, _RUN_FILES[name], artifacts.KINDS[name])
 
 
 def read_resource(uri: str) -> tuple[str, str]:

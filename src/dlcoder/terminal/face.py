@@ -44,6 +44,7 @@ class Face:
 
 _FACES = {
     "diagnose_log": ("dlcoder.terminal.diagnose", "DiagnoseFace"),
+    "summarize_runs": ("dlcoder.terminal.results", "ResultsFace"),
     "validate_code": ("dlcoder.terminal.checks", "ChecksFace"),
     "smoke_test": ("dlcoder.terminal.checks", "ChecksFace"),
 }

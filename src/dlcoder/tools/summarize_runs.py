@@ -4,7 +4,7 @@ import asyncio
 import threading
 from typing import Any, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from dlcoder.errors import UserError
 from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
@@ -22,22 +22,36 @@ class SummarizeInput(ToolInput):
     format: Literal["markdown", "latex", "csv"] = Field(default="markdown", description="Of the tables.")
 
 
+_PUBLISHED = ("verdict", "table", "arms", "warnings")
+
+
+def _brief(schema: dict[str, Any]) -> None:
+    """Publish the main fields only: a client pays for each in every session."""
+    schema["properties"] = {name: schema["properties"][name] for name in _PUBLISHED}
+    schema["required"] = [name for name in schema["required"] if name in _PUBLISHED]
+
+
 class SummarizeOutput(ToolOutput):
     """The tables, and every reason to doubt them."""
+
+    model_config = ConfigDict(json_schema_extra=_brief)
 
     metric: str
     baseline: str
     verdict: str
     table: str
     ablation: str = ""
+    interactions: str = ""
     stability: str = ""
     arms: list[dict[str, Any]] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     _image: bytes | None = PrivateAttr(default=None)
+    _links: list[str] = PrivateAttr(default_factory=list)
 
     def text(self) -> str:
         """The verdict, the tables, the doubts."""
         parts = [self.verdict, self.table, self.ablation and f"What each arm changes:\n{self.ablation}"]
+        parts += [self.interactions and f"Do changes add up (0: yes):\n{self.interactions}"]
         parts += [self.stability and f"Under new seeds (bootstrap):\n{self.stability}"]
         shown = [f"- {warning}" for warning in self.warnings[:12]]
         more = [f"- and {len(self.warnings) - 12} more"] if len(self.warnings) > 12 else []
@@ -47,6 +61,10 @@ class SummarizeOutput(ToolOutput):
     def images(self) -> list[bytes]:
         """The plot, where matplotlib is installed."""
         return [] if self._image is None else [self._image]
+
+    def links(self) -> list[str]:
+        """The page and the charts, where somebody can follow a link."""
+        return self._links
 
 
 async def run(arguments: SummarizeInput, call: Call) -> SummarizeOutput:
@@ -60,11 +78,13 @@ async def run(arguments: SummarizeInput, call: Call) -> SummarizeOutput:
         call.progress(message, fraction)
 
     def work() -> SummarizeOutput:
-        from dlcoder.experiments.report import summary_output
+        from dlcoder.experiments.report import make_report
+        from dlcoder.sandbox.artifacts import keep_files
 
-        fields, image = summary_output(paths, arguments.baseline, arguments.metric, arguments.format, progress)
-        answer = SummarizeOutput.model_validate(fields)
-        answer._image = image
+        report = make_report(paths, arguments.baseline, arguments.metric, arguments.format, progress)
+        answer = SummarizeOutput.model_validate(report.fields)
+        answer._image = report.picture
+        answer._links = keep_files({"report.html": report.page, "charts.svg": report.drawing})
         return answer
 
     try:
@@ -79,8 +99,8 @@ TOOL = Tool(
     title="Compare finished runs",
     description=(
         "Turns logs of runs into a table (mean, intervals, paired difference to the control, Holm-corrected p, "
-        "effect size, cost) and a plot. Names runs that crashed, diverged or differ where they should not. Call it "
-        "before you claim that something helped."
+        "effect size, cost), charts and a page. Names runs that crashed, diverged or differ where they should not. Call "
+        "it before you claim that something helped."
     ),
     input=SummarizeInput,
     output=SummarizeOutput,
