@@ -37,7 +37,10 @@ class Rendered:
     @property
     def usage(self) -> str:
         """How it is imported, built and called."""
-        module = self.filename.removesuffix(".py")
+        return self.usage_from(self.filename.removesuffix(".py"))
+
+    def usage_from(self, module: str) -> str:
+        """How it is imported from `module`, built and called."""
         required = [n for n, p in self.component.params.items() if p.required and n not in self.params]
         inputs = self.component.inputs
         shapes = ", ".join(f"{n} ({', '.join(map(str, s.shape))}) {s.dtype}" for n, s in inputs.items())
@@ -121,13 +124,20 @@ def render_component(component: Component, params: Mapping[str, Any], name: str 
         UserError: A parameter or its value, or the name, will not do.
     """
     bindings = {component.symbol: _bindings(component, params)} if params else {}
-    source = _standalone(component, bindings)
+    sources = _with_siblings(component)
+    if len(sources) == 1 and not bindings and name in (None, component.symbol):
+        return _rendered(component, component.symbol, sources[0], f"{component.id.partition('/')[2]}.py", {})
+    source = _standalone(component, sources, bindings)
     symbol = component.symbol
     if name is not None and name != symbol:
         source = _rename(source, symbol, name)
         symbol = name
     filename = f"{_snake(symbol) if name else component.id.partition('/')[2]}.py"
     code = tidy({filename: source}, "dlcoder")[filename]
+    return _rendered(component, symbol, code, filename, params)
+
+
+def _rendered(component: Component, symbol: str, code: str, filename: str, params: Mapping[str, Any]) -> Rendered:
     known = {n: p.default for n, p in component.params.items() if not p.required}
     return Rendered(component, symbol, code, filename, known | dict(params))
 
@@ -155,9 +165,9 @@ def _bindings(component: Component, params: Mapping[str, Any]) -> dict[str, Bind
     return bindings
 
 
-def _standalone(component: Component, bindings: Mapping[str, Mapping[str, Binding]]) -> str:
+def _standalone(component: Component, sources: list[str], bindings: Mapping[str, Mapping[str, Binding]]) -> str:
     """The component's module with the siblings that it imports written before it."""
-    modules = [specialize(source, package=COMPONENTS, bindings=bindings) for source in _with_siblings(component)]
+    modules = [specialize(source, package=COMPONENTS, bindings=bindings) for source in sources]
     docstring = ast.get_docstring(ast.parse(modules[-1]), clean=False)
     imports: list[str] = []
     bodies: list[str] = []

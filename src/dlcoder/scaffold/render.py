@@ -133,28 +133,29 @@ _JOIN = "lint.isort.split-on-trailing-comma=false"
 _STANDARD = 'lint.isort.extra-standard-library=["tomllib"]'
 """It came after the Python that is aimed at."""
 
-_tidied: dict[str, str] = {}
-"""Formatted text by what it was: most files are the same from project to project."""
+_tidied: dict[tuple[str, ...], str] = {}
+"""Formatted text by what it was and how it was to look: most files are the same from project to project."""
 
 
-def tidy(files: dict[str, str], package: str) -> dict[str, str]:
+def tidy(files: dict[str, str], package: str, style: tuple[str, ...] = ()) -> dict[str, str]:
     """Remove unused imports, sort the others, and format.
 
     Args:
         files: Texts by path.
         package: The package whose imports come last.
+        style: Settings of ruff, such as `line-length=100`.
     """
-    new = {path: text for path, text in files.items() if path.endswith(".py") and text not in _tidied}
+    new = {path: text for path, text in files.items() if path.endswith(".py") and (text, *style) not in _tidied}
     if new:
         own = f'lint.isort.known-first-party=["{package}", "train", "evaluate"]'
         with tempfile.TemporaryDirectory(prefix="dlcoder-") as folder:
             _write(Path(folder), new)
-            options = [part for option in (own, _JOIN, _STANDARD) for part in ("--config", option)]
+            options = [part for option in (own, _JOIN, _STANDARD, *style) for part in ("--config", option)]
             _ruff("check", "--fix-only", "--quiet", "--select", "F401,I001", folder, *options)
-            _ruff("format", "--quiet", folder)
+            _ruff("format", "--quiet", folder, *options[6:])
             for path, text in new.items():
-                _tidied[text] = Path(folder, path).read_text(encoding="utf-8")
-    return {path: _tidied.get(text, text) for path, text in files.items()}
+                _tidied[text, *style] = Path(folder, path).read_text(encoding="utf-8")
+    return {path: _tidied.get((text, *style), text) for path, text in files.items()}
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:

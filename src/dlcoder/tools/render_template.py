@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from dlcoder.errors import UserError
 from dlcoder.sandbox.report import Check, Report
 from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
 
@@ -13,9 +14,8 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Get a PyTorch component as one self-contained file: a loss, model, dataset, metric or part of a train loop that is \
 right at the edges (ignored labels, half precision, empty batches) and has just passed its checks in the sandbox here.
-`params` binds parameters (switches are decided and their other branches dropped, numbers become defaults); `name` \
-renames the class. Returns code, usage, requirements and the record of the checks. list_templates shows what there \
-is."""
+`params` binds parameters (switches are decided, numbers become defaults). Returns code, usage, requirements and the \
+record of the checks. list_templates shows what there is."""
 
 
 class RenderTemplateInput(ToolInput):
@@ -25,6 +25,8 @@ class RenderTemplateInput(ToolInput):
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters to bind, by name.")
     name: str | None = Field(None, description="Another name for the class or function.")
     validate_: bool = Field(True, alias="validate", description="Run its checks in the sandbox.")
+    path: str | None = Field(None, description="A project, to add it there in its style: file, export, test.")
+    dry_run: bool = Field(True, description="With `path`: only show the patch.")
 
 
 class RenderTemplateOutput(ToolOutput):
@@ -36,10 +38,18 @@ class RenderTemplateOutput(ToolOutput):
     usage: str
     params: dict[str, Any]
     validation: Report | None = None
+    diff: str | None = Field(default=None, description="What adding it to the project at `path` changes.")
+    files: list[str] = Field(default_factory=list, description="What was written there.")
+    notes: list[str] = Field(default_factory=list)
 
     def text(self) -> str:
         """The code, how to use it, and what was proved."""
-        parts = [f"{self.filename}:", "```python", self.code.rstrip(), "```", "Usage:", self.usage]
+        parts = [f"{self.filename}:", "```python", self.code.rstrip(), "```"]
+        if self.files:
+            parts = [f"Written: {', '.join(self.files)}."]
+        elif self.diff is not None:
+            parts = [self.diff, "Nothing was written: call again with dry_run=false."]
+        parts += ["Usage:", self.usage, *self.notes]
         if self.requires:
             parts.append(f"Requires: {', '.join(self.requires)}.")
         parts.append(_verdict(self.validation))
@@ -69,17 +79,25 @@ async def _run(arguments: RenderTemplateInput, call: Call) -> RenderTemplateOutp
     import asyncio
 
     from dlcoder.scaffold.component import find_component, render_component
+    from dlcoder.scaffold.wire import wire, write
 
     call.progress("rendering", 0.0)
     component = find_component(arguments.template)
     rendered = await asyncio.to_thread(render_component, component, arguments.params, arguments.name)
+    wiring = wire(rendered, call.roots.resolve(arguments.path)) if arguments.path is not None else None
+    report = await _prove(rendered, call) if arguments.validate_ else None
+    if wiring and not arguments.dry_run and report is not None and not report.passed:
+        raise UserError(f"It failed its checks here, and nothing was written. {_verdict(report)}", "Change `params`.")
     return RenderTemplateOutput(
         code=rendered.code,
         filename=rendered.filename,
         requires=rendered.component.requires,
-        usage=rendered.usage,
+        usage=rendered.usage_from(wiring.module) if wiring else rendered.usage,
         params=rendered.params,
-        validation=await _prove(rendered, call) if arguments.validate_ else None,
+        validation=report,
+        diff=wiring.diff() if wiring and arguments.dry_run else None,
+        files=write(wiring) if wiring and not arguments.dry_run else [],
+        notes=wiring.notes if wiring else [],
     )
 
 
@@ -103,4 +121,6 @@ TOOL = Tool(
     input=RenderTemplateInput,
     output=RenderTemplateOutput,
     run=_run,
+    writes=True,
+    idempotent=False,
 )
