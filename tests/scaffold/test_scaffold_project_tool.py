@@ -64,8 +64,9 @@ def test_a_path_outside_the_roots_is_refused(tmp_path: Path) -> None:
         call(tmp_path / "outside", root=tmp_path / "inside", validate="none")
 
 
-def test_an_existing_project_is_refused_before_anything_is_run(tmp_path: Path) -> None:
-    call(tmp_path / "project", validate="none")
+def test_an_occupied_directory_is_refused_before_anything_is_run(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "mine.py").write_text("")
     with pytest.raises(UserError, match="not empty"):
         call(tmp_path / "project")
 

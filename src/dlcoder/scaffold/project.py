@@ -1,18 +1,23 @@
 """Scaffold a project: decide, render, stage, prove, publish."""
 
 import asyncio
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from dlcoder.errors import UserError
 from dlcoder.progress import Progress, silent
 from dlcoder.sandbox.report import Check, Report
 from dlcoder.scaffold.choices import Assumption, Choices, decide
 from dlcoder.scaffold.config_forms import FORMS
+from dlcoder.scaffold.frameworks import FRAMEWORKS
 from dlcoder.scaffold.spec import ProjectSpec
+
+if TYPE_CHECKING:
+    from dlcoder.scaffold.update import Change
 
 Validation = Literal["none", "smoke", "full"]
 
@@ -27,6 +32,14 @@ class ProjectFile(BaseModel):
     bytes: int
 
 
+class ProjectChange(BaseModel):
+    """What an update does to one file."""
+
+    path: str
+    kind: str = Field(description="added, updated, merged, removed, kept (your decision stands) or conflict.")
+    details: list[str] = Field(default_factory=list)
+
+
 class Scaffolded(BaseModel):
     """A project, written or only planned."""
 
@@ -36,15 +49,18 @@ class Scaffolded(BaseModel):
     assumptions: list[Assumption] = Field(description="What the request left open, and why it was settled so.")
     validation: Report = Field(description="What was run to prove the project.")
     next_steps: list[str]
+    changes: list[ProjectChange] = Field(default_factory=list, description="What an update does, file by file.")
+    diff: str = Field(default="", description="The update as a patch, for a dry run.")
 
 
 async def scaffold_project(
     path: Path, spec: ProjectSpec, dry_run: bool = False, validate: Validation = "smoke", progress: Progress = silent
 ) -> Scaffolded:
-    """Make a project at `path`, which appears whole and proved, or not at all.
+    """Make a project at `path`, which appears whole and proved, or not at all; or bring one up to date.
 
     Args:
-        path: A path that does not exist, or an empty directory; resolved.
+        path: A path that does not exist, an empty directory, or a project that dlcoder made, which is then updated:
+            `spec` says what is to change, and what the owner has edited is merged; resolved.
         spec: What is wanted.
         dry_run: Only say what would be written.
         validate: "none"; "smoke": one batch and two processes; "full": every check there is.
@@ -54,7 +70,10 @@ async def scaffold_project(
         UserError: The request contradicts itself, `path` is occupied, or a check failed.
     """
     from dlcoder.scaffold.staging import refuse_occupied, staged
+    from dlcoder.scaffold.update import is_scaffolded
 
+    if is_scaffolded(path):
+        return await _update(path, spec, dry_run, validate, progress)
     refuse_occupied(path)
     choices = decide(spec, path.name)
     progress("rendering", 0.0)
@@ -73,6 +92,69 @@ async def scaffold_project(
         stage.publish()
     progress("done", 1.0)
     return _answer(path, choices, files, report, dry_run=False)
+
+
+async def _update(
+    path: Path, given: ProjectSpec, dry_run: bool, validate: Validation, progress: Progress
+) -> Scaffolded:
+    """Update the project at `path`: all of it and proved, or not at all."""
+    from dlcoder.scaffold import update
+
+    with update.alone(path):
+        update.finish_interrupted(path)
+        record = update.read_record(path)
+        spec = _valid(update.merged_spec(record.spec, given.model_dump(exclude_unset=True)))
+        choices = decide(spec, record.package)  # the folder may have been renamed since
+        progress("rendering", 0.0)
+        files = await asyncio.to_thread(project_files, spec, choices)
+        changes = await asyncio.to_thread(update.compare, path, record.files, files)
+        if dry_run:
+            report = _not_run("dry_run: nothing was written or run")
+        else:
+            report = await _prove_update(path, changes, files, validate, progress)
+            await update.put_in_place(path, changes, {name: files[name] for name in files if update.is_record(name)})
+    progress("done", 1.0)
+    answer = _answer(path, choices, files, report, dry_run=dry_run)
+    answer.changes = [ProjectChange(path=c.path, kind=c.kind, details=list(c.details)) for c in changes]
+    answer.diff = update.preview(path, changes) if dry_run else ""
+    if any(change.kind == "conflict" for change in changes):
+        answer.next_steps.insert(0, "Resolve the conflicts listed in `changes`, then call smoke_test.")
+    return answer
+
+
+def _valid(merged: dict[str, Any]) -> ProjectSpec:
+    """The request of an update, which may contradict itself only together with the recorded one."""
+    try:
+        return ProjectSpec.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"Together with what the project was made with, {field} is not possible: {first['msg']}.",
+            f"Give another {field or 'spec'}.",
+        ) from None
+
+
+async def _prove_update(
+    path: Path, changes: "list[Change]", files: dict[str, bytes], validate: Validation, progress: Progress
+) -> Report:
+    """Run the project as it will be; where a conflict must be resolved first, that is not possible yet."""
+    from dlcoder.scaffold import update
+
+    conflicts = [change.path for change in changes if change.kind == "conflict"]
+    if conflicts:
+        return _not_run(f"conflicts in {', '.join(conflicts)} must be resolved first")
+    with tempfile.TemporaryDirectory(prefix="dlcoder-") as folder:
+        root = Path(folder) / path.name
+        root.mkdir()
+        await asyncio.to_thread(update.copy_with, path, changes, root, set(files))
+        report = await _prove(root, validate, progress)
+    if validate != "none" and not report.passed:
+        raise UserError(
+            f"The updated project failed its checks, and nothing in {path} was changed. {_failures(report)}",
+            "Mend what the check names, or pass validate='none' to get the update unproved.",
+        )
+    return report
 
 
 def project_files(spec: ProjectSpec, choices: Choices) -> dict[str, bytes]:
@@ -148,5 +230,5 @@ def _next_steps(path: Path, choices: Choices, report: Report, *, dry_run: bool) 
     else:
         steps.append(f"Train: python train.py --config {config} (generated images)")
         steps.append(f"Use your data: build_datasets in {choices.package}/build.py.")
-    steps.append(f"More GPUs: torchrun --standalone --nproc-per-node gpu train.py --config {config}")
+    steps.append(f"More GPUs: {FRAMEWORKS[choices.framework].one_node} train.py --config {config}")
     return [*steps, "Tests: python -m pytest"]

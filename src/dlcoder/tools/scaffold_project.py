@@ -8,11 +8,15 @@ from dlcoder.scaffold.project import Scaffolded
 from dlcoder.scaffold.spec import ProjectSpec
 from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
 
+_PATCH = 8000
+
 
 class ScaffoldInput(ToolInput):
     """The arguments of `scaffold_project`."""
 
-    path: str = Field(description="Where the project goes: a path that does not exist, or an empty directory.")
+    path: str = Field(
+        description="A path that does not exist, or a project that dlcoder made, to be updated: edits are merged."
+    )
     spec: ProjectSpec = Field(description='What is wanted. Only `task` is required: {"task": "classification"}.')
     dry_run: bool = Field(default=False, description="Only list what would be written.")
     validate_: Literal["none", "smoke", "full"] = Field(
@@ -28,12 +32,21 @@ class ScaffoldOutput(Scaffolded, ToolOutput):
 
     def text(self) -> str:
         """The verdict, the tree, what was assumed, what to do next."""
-        lines = [self._verdict(), "", self.tree]
+        lines = [self._verdict(), *self._changes(), "", self.tree]
         if self.assumptions:
             lines += ["", "Assumed (change it in spec):"]
             lines += [f"- {a.field} = {a.value}: {a.reason}" for a in self.assumptions]
         lines += ["", "Next:", *(f"- {step}" for step in self.next_steps)]
         return "\n".join(lines)
+
+    def _changes(self) -> list[str]:
+        """What an update does, the files to look at first; and the patch, where it is only planned."""
+        by_hand = [change for change in self.changes if change.details]
+        lines = [f"! {change.path}: {change.kind}: {'; '.join(change.details)}" for change in by_hand]
+        for kind in ("added", "updated", "merged", "removed"):
+            names = [change.path for change in self.changes if change.kind == kind]
+            lines += [f"{kind}: {', '.join(names)}"] if names else []
+        return [*lines, *([self.diff[:_PATCH]] if self.diff else [])]
 
     def links(self) -> list[str]:
         """What the run of the project printed and reported."""
@@ -79,7 +92,7 @@ TOOL = Tool(
     title="Scaffold a proved PyTorch training project",
     description=(
         "Writes a complete, readable PyTorch training project and proves it before handing it over: the project is run "
-        "in a sandbox (one batch forward/backward, a 2-process torchrun) and appears at `path` only if that passes. "
+        "in a sandbox (one batch forward/backward, a 2-process torchrun) and appears only if that passes. "
         "Call it whenever training code is started from nothing, instead of writing it by hand. Only spec.task is "
         "required; every default is listed in `assumptions` with its reason. Takes some ten seconds."
     ),
