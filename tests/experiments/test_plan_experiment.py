@@ -16,8 +16,10 @@ from mcp import Client
 from dlcoder import cli
 from dlcoder.errors import UserError
 from dlcoder.experiments.goal import Goal
-from dlcoder.experiments.plan_text import markdown
-from dlcoder.experiments.planfiles import runs_of
+from dlcoder.experiments.launch import claimed
+from dlcoder.experiments.parameters import parameters
+from dlcoder.experiments.plan_text import markdown, risks
+from dlcoder.experiments.planfiles import runs_of, write_plan
 from dlcoder.experiments.planning import make_plan
 from dlcoder.experiments.power import seeds_needed
 from dlcoder.server import DlcoderServer, Options
@@ -41,7 +43,7 @@ draw = random.Random(str(settings))
 w, target = draw.random(), 3.0
 for step in range(20):
     w -= float(settings.get("lr", 0.05)) * 2 * (w - target)
-    time.sleep(0.02)
+    time.sleep(0.008)
 acc = 1 / (1 + (w - target) ** 2) + (0.05 if settings.get("ema") == "true" else 0) + draw.random() * 1e-3
 (folder / "metrics.jsonl").write_text(json.dumps({"step": 20, "val_acc": acc}) + "\\n")
 """
@@ -71,6 +73,51 @@ def test_seeds_come_from_the_power_computation_and_the_budget_says_what_it_can_s
     assert poor.detectable > 2.0 and any("may stay unseen" in warning for warning in poor.warnings)
     pilot = planned(effect=0.02, pilot=[0.70, 0.71, 0.72])
     assert pilot.sd == pytest.approx(0.01) and any("may truly be" in warning for warning in pilot.warnings)
+
+
+def test_pairs_that_may_not_add_up_get_an_arm_of_their_own() -> None:
+    factors = {"train.lr": [1, 2], "train.batch_size": [1, 2], "model.width": [1, 2], "ema": [False, True]}
+    plan = planned(factors=factors)
+    assert [set(arm.changes) for arm in plan.arms if arm.role == "pair"] == [
+        {"train.lr", "train.batch_size"},
+        {"train.lr", "ema"},
+    ]
+    named = planned(factors=factors, interactions=[["model.width", "ema"]])
+    assert {"model.width", "ema"} in [set(arm.changes) for arm in named.arms] and "model.width x ema" in markdown(named)
+    with pytest.raises(UserError, match="no pair of factors"):
+        planned(factors=factors, interactions=[["ema", "absent"]])
+
+
+def test_the_deadline_the_gpus_and_the_search_bound_the_seeds() -> None:
+    cost = {"step_seconds": 3.6, "steps": 1000, "effect": 0.02, "sd": 0.01}  # one GPU hour a run
+    plan = planned(**cost, deadline_hours=23, gpus=2)
+    assert plan.hours_per_run == 2 and plan.budget == 46 and plan.seeds == 5
+    tuned = planned(**cost, gpu_hours=46, tune={"lr": [0.01, 0.1]}, trials=6)
+    assert tuned.seeds == 4 and tuned.gpu_hours == pytest.approx(46) and tuned.runs == 40
+    over = planned(**cost, gpu_hours=1)
+    assert over.seeds == 1 and "nothing can be claimed" in " ".join(over.warnings) and "It needs 4.6" in markdown(over)
+
+
+def test_pilot_runs_give_the_spread_and_the_correlation(tmp_path: Path) -> None:
+    for seed in range(6):
+        for arm, shift in (("baseline", 0.0), ("new", 0.01)):
+            folder = tmp_path / f"{arm}-seed{seed}"
+            folder.mkdir()
+            value = 0.7 + [0.01, 0.03, 0.02, 0.0, 0.04, 0.02][seed] + shift * (1 + seed % 2)
+            (folder / "metrics.jsonl").write_text(json.dumps({"step": 1, "val_acc": value}) + "\n")
+    goal = {**BASE, "pilot": str(tmp_path), "effect": 0.02, "constraints": ["one node"]}
+    answer = anyio.run(call, tmp_path, "plan_experiment", {"goal": goal}).structured_content
+    assert answer["seeds"]["sd"] == pytest.approx(0.01414, abs=1e-4) and 0.9 < answer["seeds"]["correlation"] < 0.95
+
+
+def test_the_table_of_settings_says_what_may_favor_an_arm() -> None:
+    plan = planned(settings={"warmup": 0, "ema": False, "train": {"lr": 0.001, "epochs": 10}})
+    rows = {row["setting"]: row for row in parameters(plan)}
+    assert rows["train.lr"]["kind"] == "nuisance" and rows["train.lr"]["range"] == "0.0001 to 0.01"
+    assert rows["train.epochs"]["kind"] == "fixed" and rows["warmup"]["kind"] == "scientific"
+    assert "train.lr tuned for the control alone" in " ".join(risks(plan))
+    near = planned(settings={"train": {"warmup": 0, "ema": True}})
+    assert any("did you mean train.warmup?" in warning for warning in near.warnings)
 
 
 def test_what_is_left_out_is_a_stated_assumption() -> None:
@@ -109,6 +156,16 @@ def test_a_paper_is_held_against_the_project() -> None:
     text = markdown(plan)
     assert "| lr | 0.1 | 0.01 | DIFFERS |" in text and "| epochs | 90 | 90 | same |" in text
     assert "not reported" in text and "Tolerance" in text
+
+
+def test_a_paper_alone_is_a_plan_to_reproduce_it() -> None:
+    plan = planned(
+        factors={}, paper={"lr": 0.1, "val_acc": 0.763}, settings={"train": {"lr": 0.1}}, sd=0.01, tolerance=0.01
+    )
+    text = markdown(plan)
+    assert [arm.name for arm in plan.arms] == ["control"] and plan.seeds == seeds_needed(1.0, correlation=0.5)
+    assert "the paper's val_acc 0.763" in text and "| lr | 0.1 | 0.1 | same |" in text
+    assert "widened by the tolerance (0.01)" in text and "UNKNOWN" not in text
 
 
 async def call(root: Path, name: str, arguments: dict[str, Any]) -> Any:
@@ -174,3 +231,40 @@ def test_a_run_that_fails_is_reported_and_tried_again(tmp_path: Path, capsys: py
     assert cli.main(["plan", "run", str(tmp_path)]) == 0
     assert json.loads((tmp_path / "runs" / "a" / "arm.json").read_text())["starts"] == 2
     assert cli.main(["plan", "run", str(tmp_path / "absent")]) == 2
+
+
+def test_a_job_array_runs_one_each_and_a_run_of_another_worker_is_left_to_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [
+        {"id": name, "arm": name, "seed": 0, "control": False, "changes": {}, "argv": ["python", "-c", "pass"]}
+        for name in ("a", "b")
+    ]
+    (tmp_path / "plan.json").write_text(json.dumps({"cwd": str(tmp_path), "runs": runs}))
+    assert cli.main(["plan", "run", str(tmp_path), "--only", "2"]) == 0
+    assert [path.name for path in finished(tmp_path)] == ["b"]
+    with claimed(tmp_path / "runs" / "a") as ours:
+        assert ours and cli.main(["plan", "run", str(tmp_path)]) == 0
+    assert "Other workers are at a" in capsys.readouterr().out and len(finished(tmp_path)) == 1
+    assert cli.main(["plan", "run", str(tmp_path), "--only", "3"]) == 2
+
+
+def test_a_plan_on_several_gpus_starts_torchrun_and_writes_a_job_array(tmp_path: Path) -> None:
+    write_plan(planned(gpus=4, seeds=3, step_seconds=1.0, steps=3600), tmp_path / "plan")
+    lines = (tmp_path / "plan" / "commands.sh").read_text().splitlines()
+    assert len(lines) == 13 and lines[1].startswith("torchrun --standalone --nproc-per-node 4 train.py --config")
+    batch = (tmp_path / "plan" / "array.sbatch").read_text()
+    assert "--array=1-12" in batch and "--gpus-per-node=4" in batch and "--time=2:15:00" in batch
+    assert subprocess.run(["bash", "-n"], input=batch, text=True, check=False).returncode == 0
+    with pytest.raises(UserError, match="not empty"):
+        write_plan(planned(), tmp_path / "plan")
+
+
+def test_settings_reach_programs_that_take_flags_or_a_file(tmp_path: Path) -> None:
+    flags = planned(
+        baseline="train {flags} --seed={seed} --out {run_dir}", factors={"ema": [False, True], "lr": [1, 2]}
+    )
+    assert runs_of(flags, tmp_path)[3]["argv"][:4] == ["train", "--ema", "--lr", "2"]
+    assert runs_of(flags, tmp_path)[0]["argv"] == ["train", "--seed=0", "--out", str(tmp_path / "runs" / "arm0-seed0")]
+    whole = planned(baseline="python x.py --config {config}")
+    assert runs_of(whole, tmp_path)[0]["argv"][-1] == str(tmp_path / "configs" / "arm0-seed0.json")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import random
+import struct
 import time
 from pathlib import Path
 from typing import Any
@@ -91,10 +92,59 @@ def tensorboard(root: Path) -> None:
                     writer.add_scalar("train/loss", 1.0, s, new_style=True)
 
 
+def varint(number: int) -> bytes:
+    low, rest = number & 127, number >> 7
+    return bytes([low | 128]) + varint(rest) if rest else bytes([low])
+
+
+def message(number: int, *parts: bytes) -> bytes:
+    """A field of a protocol buffer that holds a text or another message."""
+    body = b"".join(parts)
+    return varint(number << 3 | 2) + varint(len(body)) + body
+
+
+def item(key: str, value: Any) -> bytes:
+    names = [message(2, part.encode()) for part in key.split("/")] if "/" in key else [message(1, key.encode())]
+    return message(1, *names, message(16, json.dumps(value).encode()))
+
+
+def wandb_file(records: list[bytes]) -> bytes:
+    """LevelDB's log: pieces in blocks of 32 KiB."""
+    data = b":W&B\xe1\xbe\x00"
+    for record in records:
+        first = True
+        while record or first:
+            room = 32768 - len(data) % 32768
+            if room < 7:
+                data, room = data + b"\0" * room, 32768
+            piece, record = record[: room - 7], record[room - 7 :]
+            kind = (1 if not record else 2) if first else (4 if not record else 3)
+            data += struct.pack("<IHB", 0, len(piece), kind) + piece
+            first = False
+    return data
+
+
 def wandb(root: Path) -> None:
     for arm in ("old", "new"):
         for seed in SEEDS:
-            files = root / "wandb" / f"offline-run-2026_{arm}{seed}" / "files"
+            lr = 0.01 if arm == "new" else 0.001
+            config = [item("lr", lr), item("seed", seed), item("_wandb", {"t": {"1": [seed]}})]
+            records = [message(17, message(1, b"abc"), message(4, *config), message(8, f"{arm}-{seed}".encode()))]
+            for s, v in curve(arm, seed):
+                step = message(2, b"\x08" + varint(s))
+                row = [item("val/acc", v), item("_runtime", 3.6 * s), item("note", "x" * 5000)]
+                records.append(message(2, *row, step))
+            records.append(varint(18 << 3 | 2) + b"\x02\x08\x00")
+            folder = root / "wandb" / f"offline-run-2026_{arm}{seed}"
+            folder.mkdir(parents=True)
+            (folder / f"run-{arm}{seed}.wandb").write_bytes(wandb_file(records))
+    (root / "wandb" / "latest-run").symlink_to("offline-run-2026_new5")
+
+
+def wandb_summaries(root: Path) -> None:
+    for arm in ("old", "new"):
+        for seed in SEEDS:
+            files = root / "wandb" / f"run-2026_{arm}{seed}" / "files"
             write(
                 files / "wandb-summary.json", json.dumps({"val_acc": value(arm, seed), "_runtime": 360.0, "_step": 9})
             )
@@ -109,13 +159,25 @@ def table(root: Path) -> None:
     write(root / "results.csv", "method,seed,test_acc\n" + rows)
 
 
-WRITERS = [projects, jsonl, lightning, hugging_face, tensorboard, wandb, table]
+WRITERS = [projects, jsonl, lightning, hugging_face, tensorboard, wandb, wandb_summaries, table]
+
+
+def test_a_run_of_wandb_that_was_killed_or_failed_is_said_to_be(tmp_path: Path) -> None:
+    wandb(tmp_path)
+    path = tmp_path / "wandb" / "offline-run-2026_new1" / "run-new1.wandb"
+    path.write_bytes(path.read_bytes()[:-20])
+    path = tmp_path / "wandb" / "offline-run-2026_new2" / "run-new2.wandb"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    summary = summarize([tmp_path], "lr=0.001", None)
+    assert summary.runs == 12 and sorted(summary.rows[1].values) == [0, 3, 4, 5]
+    assert warned(summary, "new1 unfinished", "it never ended") and warned(summary, "new2 crashed", "exit status 1")
+    assert len(summary.rows[0].arm.runs[0].series["val.acc"].values) == 10
 
 
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.__name__)
 def test_runs_of_every_origin_give_the_same_table(writer: Any, tmp_path: Path) -> None:
     writer(tmp_path)
-    names = ("old", "new") if writer not in (projects, lightning, wandb) else ("lr=0.001", "lr=0.01")
+    names = ("old", "new") if writer not in (projects, lightning, wandb, wandb_summaries) else ("lr=0.001", "lr=0.01")
     summary = summarize([tmp_path], names[0], None)
     control, other = summary.rows
     assert (control.arm.name.partition("/")[0], other.arm.name.partition("/")[0]) == names
