@@ -31,5 +31,12 @@ FRAMEWORKS = {
         {"accelerate": "accelerate>=1.2"},
         "pt",
     ),
+    "lightning": Framework(
+        "PyTorch with Lightning",
+        "frameworks/lightning.py.j2",
+        "torchrun --standalone --nproc-per-node gpu",
+        {"lightning": "lightning>=2.5"},
+        "pt",
+    ),
 }
 """By the word of the spec."""

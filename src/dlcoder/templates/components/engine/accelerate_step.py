@@ -16,7 +16,6 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dlcoder.templates.components.engine.checkpoint import Stateful
 from dlcoder.templates.components.engine.ema import Ema
 from dlcoder.templates.components.engine.objective import (
     Batch,
@@ -24,6 +23,7 @@ from dlcoder.templates.components.engine.objective import (
     refuse_non_finite,
     with_total,
 )
+from dlcoder.templates.components.engine.run_state import Stateful
 from dlcoder.templates.components.engine.schedule import WarmupCosine
 from dlcoder.templates.components.utils.distributed import World
 
