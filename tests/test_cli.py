@@ -45,6 +45,7 @@ class BuildInput(ToolInput):
     spec: Spec = Field(description="What, 100% of it.")
     dry_run: bool = Field(False, description="Only say.")
     level: Literal["none", "all"] = Field("none", description="How much.")
+    copy_: bool = Field(True, alias="copy", description="A name that Python code cannot use as it is.")
 
 
 class Built(ToolOutput):
@@ -127,6 +128,10 @@ def test_a_nested_argument_is_put_together_from_parts_files_and_json(
     parts = ["task=segment", "epochs=2", "amp=false", "data.kind=folder", "data.size=8", "steps=[1, 2]"]
     assert seen(capsys, "build", "here", *(f"--spec={part}" for part in parts))["spec"] == wanted
     assert seen(capsys, "build", "here", "--spec", json.dumps(wanted))["spec"] == wanted
+
+
+def test_an_argument_goes_by_the_name_that_callers_know(capsys: pytest.CaptureFixture[str]) -> None:
+    assert seen(capsys, "build", "here", "--task", "segment", "--no-copy")["copy_"] is False
 
 
 def test_plain_parts_of_a_nested_argument_are_options_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:

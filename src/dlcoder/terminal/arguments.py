@@ -19,7 +19,7 @@ _POSITIONALS = ("path", "paths", "template", "topic", "query")
 
 def add_arguments(parser: argparse.ArgumentParser, model: type[BaseModel]) -> None:
     """Give `parser` an argument for every field of `model`, and for the plain fields of the models inside it."""
-    fields = model.model_fields
+    fields = _fields(model)
     for name in [name for name in _POSITIONALS if name in fields]:
         _add_positional(parser, name, fields[name])
     for name, field in fields.items():
@@ -30,9 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser, model: type[BaseModel]) -> No
         if inner is None:
             continue
         group = parser.add_argument_group(f"parts of --{_flag(name)}")
-        for part, inner_field in inner.model_fields.items():
+        for part, inner_field in _fields(inner).items():
             if part not in fields and _is_plain(inner_field):
                 _add_option(group, f"{name}.{part}", part, inner_field)
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by the names that a caller knows: `validate`, which Python code must call `validate_`."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def collect_arguments(options: argparse.Namespace, model: type[BaseModel]) -> dict[str, Any]:
@@ -43,16 +48,16 @@ def collect_arguments(options: argparse.Namespace, model: type[BaseModel]) -> di
     """
     given = {name: value for name, value in vars(options).items() if value is not None}
     arguments: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
+    for name, field in _fields(model).items():
         value = given.get(name)
         if value is None or (isinstance(value, list) and not value):
             continue
         arguments[name] = _read(name, value, field)
     for name, value in given.items():
         owner, dot, part = name.partition(".")
-        if dot and owner in model.model_fields:
+        if dot and owner in _fields(model):
             arguments.setdefault(owner, {})[part] = _text(part, value) if isinstance(value, str) else value
-    if arguments.get("paths") and "-" in arguments["paths"] and "log" in model.model_fields:
+    if arguments.get("paths") and "-" in arguments["paths"] and "log" in _fields(model):
         arguments["paths"] = [path for path in arguments["paths"] if path != "-"]
         arguments = {name: value for name, value in arguments.items() if name != "paths" or value}
         arguments["log"] = sys.stdin.buffer.read().decode("utf-8", "replace")
