@@ -229,7 +229,8 @@ def test_every_tool_of_this_build_explains_itself(
     assert caught.value.code == 0
     options = capsys.readouterr().out
     named = {"path", "paths", "template", "topic", "query"}
-    for name in listed.load().input.model_fields:
+    for field_name, field in listed.load().input.model_fields.items():
+        name = field.alias or field_name
         assert (name.upper() if name in named else f"--{name.replace('_', '-')}") in options
 
 

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from dlcoder.errors import UserError
 
-_POSITIONALS = ("path", "paths", "template", "topic", "query")
+_POSITIONALS = ("template", "path", "paths", "topic", "query")
 """What a person would not want to name, in the order in which it stands on the line."""
 
 
