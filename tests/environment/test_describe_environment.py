@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from dlcoder.diagnosis.verdict import Evidence as DiagnosisEvidence
 from dlcoder.environment.command import ask
-from dlcoder.environment.describe import shadowing
+from dlcoder.environment.describe import evidence, report, shadowing
 from dlcoder.environment.model import Driver, Environment, Limits, Problem, Torch
 from dlcoder.errors import UserError
 from dlcoder.paths import Roots
@@ -134,3 +136,18 @@ def test_many_problems_stay_within_the_answer_s_length():
     base = Environment(system="", python="", driver=Driver(), torch=Torch(), limits=Limits(cpus=1, cpus_usable=1))
     output = DescribeEnvironmentOutput.of(base.model_copy(update={"problems": problems, "report": "r" * 400}))
     assert len(output.text()) < 2400 and "problem-3" in output.text() and "more" in output.text()
+
+
+def test_problems_stand_in_the_report_and_are_evidence_as_diagnose_log_quotes_it():
+    problem = Problem(id="shm-too-small", severity="risk", problem="/dev/shm is only 64 MiB.", consequence="", fix="")
+    problems = [problem.model_copy(update={"cause": "shm-too-small"}), problem.model_copy(update={"severity": "note"})]
+    found = Environment(
+        system="Linux", python="3", driver=Driver(), torch=Torch(), limits=Limits(cpus=1, cpus_usable=1)
+    )
+    found.problems = problems
+    found.report = report(found)
+    output = DescribeEnvironmentOutput.of(found.model_copy(update={"evidence": evidence(found)}))
+    (line,) = output.evidence
+    assert {"cause": "shm-too-small", "source": "environment", "supports": True}.items() <= line.items()
+    assert output.report.splitlines()[line["line"] - 1] == line["text"] == "shm-too-small: /dev/shm is only 64 MiB."
+    assert set(line) - {"cause"} <= {field.name for field in fields(DiagnosisEvidence)}

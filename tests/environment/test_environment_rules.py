@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,8 @@ def failures(**errors: str) -> Answer:
 
 CPU_BUILD = {"version": "2.9.1+cpu", "cuda": "", "available": False}
 BROKEN = {
+    "job-ends-soon": {"scheduler": Scheduler(name="Slurm", values={"SLURM_JOB_END_TIME": str(int(time.time()) + 300)})},
+    "no-gpu-requested": {"variables": {"NVIDIA_VISIBLE_DEVICES": "void"}, "container": "Kubernetes"},
     # GPU and driver
     "driver-library-mismatch": {"nvidia": says(18, "Failed to initialize NVML: Driver/library version mismatch")},
     "driver-not-loaded": {

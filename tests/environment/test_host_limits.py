@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dlcoder.environment import host
+from dlcoder.environment.data import data_folders
 
 MEMINFO = "MemTotal:       65536000 kB\nMemFree: 1000 kB\nMemAvailable:   32768000 kB\nHugePages_Total:       0\n"
 
@@ -113,6 +114,31 @@ def test_the_scheduler_s_variables_are_named_without_their_values():
     found = host.scheduler(environ)
     assert found.name == "Slurm" and found.variables == ["SLURM_JOB_ID", "SLURM_JWT"]
     assert "secret" not in found.model_dump_json()
+
+
+def test_a_job_says_what_it_was_given_and_a_pod_its_names(machine):
+    root, write = machine
+    given = {"SLURM_JOB_ID": "17", "SLURM_CPUS_PER_TASK": "8", "SLURM_JWT": "secret"}
+    assert host.scheduler(given, root).values == {"SLURM_JOB_ID": "17", "SLURM_CPUS_PER_TASK": "8"}
+    write("var/run/secrets/kubernetes.io/serviceaccount/namespace", "research\n")
+    write("var/run/secrets/kubernetes.io/serviceaccount/token", "secret\n")
+    pod = host.scheduler({"HOSTNAME": "train-0"}, root)
+    assert (pod.name, pod.values) == ("Kubernetes", {"pod": "train-0", "namespace": "research"})
+    assert host.container({}, root) == "Kubernetes" and "secret" not in pod.model_dump_json()
+
+
+def test_data_is_looked_for_where_the_project_its_settings_and_the_environment_say(machine, tmp_path):
+    root, write = machine
+    (tmp_path / "far/images").mkdir(parents=True)
+    for name in ("cache", "scratch", "set", "project/configs"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "project/data").symlink_to(tmp_path / "far")
+    write("project/configs/default.yaml", f"data:\n  root: {tmp_path}/far/images\n  absent_dir: /nowhere\n")
+    environ = {"HF_HOME": f"{tmp_path}/cache", "SLURM_TMPDIR": f"{tmp_path}/scratch", "MY_DATA_DIR": f"{tmp_path}/set"}
+    found = data_folders(tmp_path / "project", {**environ, "DATABASE_URL": "/x", "DATA": "/nowhere"})
+    assert [str(path.relative_to(tmp_path)) for path in found] == ["far", "far/images", "cache", "scratch", "set"]
+    write("proc/self/mounts", f"/dev/sda / ext4 rw 0 0\nserver:/x {tmp_path}/far nfs4 rw 0 0\n")
+    assert [disk.type for disk in host.disks([tmp_path / "project", *found], root)] == ["ext4", "nfs4"]
 
 
 def test_only_settings_that_are_no_secrets_show_their_values():

@@ -10,15 +10,18 @@ from pathlib import Path
 from dlcoder import __version__
 from dlcoder.environment import host, nvidia, packages, rules_gpu, rules_host, rules_software
 from dlcoder.environment.command import ask
+from dlcoder.environment.data import data_folders
 from dlcoder.environment.facts import Facts
 from dlcoder.environment.interpreter import Answer, choose, question
-from dlcoder.environment.model import Environment, Problem, Severity, Torch
+from dlcoder.environment.model import Disk, Environment, Evidence, Problem, Severity, Torch
 from dlcoder.progress import Progress
 from dlcoder.sandbox.interpreters import Interpreter
 from dlcoder.sandbox.layers import survey
 from dlcoder.text import clean
 
 _ORDER: dict[Severity, int] = {"blocks": 0, "risk": 1, "note": 2}
+_MOST_TOLD = 6
+"""Problems that a report names."""
 _CUDA_LIBRARIES = ("libcudart.so", "libcudnn.so", "libnccl.so", "libcublas.so", "libcuda.so")
 
 
@@ -36,7 +39,7 @@ async def describe(python: str | None, project: Path, progress: Progress) -> Env
     progress("reading the installed packages", 0.05)
     interpreter = await choose(python, project)
     installed = await asyncio.to_thread(packages.read, interpreter.site_packages)
-    limits = await asyncio.to_thread(host.limits, [project])
+    limits = await asyncio.to_thread(host.limits, [project, *data_folders(project, os.environ)])
     progress("asking the GPU driver and importing torch", 0.2)
     gpu = nvidia.hardware_present()
     async with asyncio.TaskGroup() as group:
@@ -97,6 +100,7 @@ def compose(facts: Facts, interpreter: Interpreter) -> Environment:
         problems=judge(facts),
     )
     environment.report = report(environment)
+    environment.evidence = evidence(environment)
     return environment
 
 
@@ -154,7 +158,7 @@ def shadowing(environ: Mapping[str, str]) -> list[str]:
 
 
 def report(environment: Environment) -> str:
-    """A few lines that say everything which a bug report needs, without paths of the user's home."""
+    """A few lines that say everything which a bug report needs, the problems last, without paths of the user's home."""
     torch, limits, driver = environment.torch, environment.limits, environment.driver
     where = f" ({environment.container})" if environment.container else ""
     libraries = [f"{name} {version}" for name, version in environment.libraries.items() if name != "torch"]
@@ -175,11 +179,34 @@ def report(environment: Environment) -> str:
         f"{_size(limits.memory_limit_gib or limits.memory_total_gib)}; /dev/shm {_size(limits.shm_mib, 'MiB')}; "
         f"open files {limits.open_files or 'unlimited'}",
     ]
+    if limits.disks:
+        lines.append("Disks: " + "; ".join(map(_disk, limits.disks[:4])))
     if environment.scheduler.name:
-        lines.append(f"Started by {environment.scheduler.name}")
+        values = " ".join(f"{name}={value}" for name, value in environment.scheduler.values.items())
+        lines.append(f"Started by {environment.scheduler.name} {values}".rstrip())
     if environment.variables:
         lines.append(_tilde(" ".join(f"{name}={value}" for name, value in environment.variables.items()))[:300])
+    lines += [f"{problem.id}: {problem.problem}"[:200] for problem in _told(environment)]
     return "\n".join(lines)
+
+
+def _told(environment: Environment) -> list[Problem]:
+    return [problem for problem in environment.problems if problem.severity != "note"][:_MOST_TOLD]
+
+
+def evidence(environment: Environment) -> list[Evidence]:
+    """The problems that lead to a known failure, as lines of the report."""
+    lines = environment.report.split("\n")
+    first = len(lines) - len(_told(environment)) + 1
+    return [
+        Evidence(cause=problem.cause, source="environment", line=number, text=lines[number - 1], supports=True)
+        for number, problem in enumerate(_told(environment), first)
+        if problem.cause
+    ]
+
+
+def _disk(disk: Disk) -> str:
+    return _tilde(f"{disk.path} {disk.type} {_size(disk.free_gib)} free of {_size(disk.total_gib)}")
 
 
 def _gpus(environment: Environment) -> str:

@@ -17,6 +17,7 @@ _NO_LIMIT = 2**60
 _SETTINGS = (
     "CUDA_VISIBLE_DEVICES",
     "CUDA_LAUNCH_BLOCKING",
+    "NVIDIA_VISIBLE_DEVICES",
     "CUDA_HOME",
     "LD_LIBRARY_PATH",
     "LD_PRELOAD",
@@ -34,6 +35,18 @@ _SETTINGS = (
     "LOCAL_RANK",
     "WORLD_SIZE",
 )
+_JOB_VALUES = (
+    "SLURM_JOB_ID",
+    "SLURM_JOB_PARTITION",
+    "SLURM_JOB_NUM_NODES",
+    "SLURM_NTASKS",
+    "SLURM_CPUS_PER_TASK",
+    "SLURM_GPUS_ON_NODE",
+    "SLURM_MEM_PER_NODE",
+    "SLURM_JOB_END_TIME",
+    "SLURM_RESTART_COUNT",
+)
+_SERVICE_ACCOUNT = "var/run/secrets/kubernetes.io/serviceaccount"
 _SCHEDULERS = {
     "Slurm": ("SLURM_",),
     "Kubernetes": ("KUBERNETES_",),
@@ -52,7 +65,7 @@ def system() -> str:
 
 def container(environ: Mapping[str, str], root: Path = Path("/")) -> str:
     """What kind of container this is; empty for none that can be told."""
-    if "KUBERNETES_SERVICE_HOST" in environ:
+    if "KUBERNETES_SERVICE_HOST" in environ or (root / _SERVICE_ACCOUNT).is_dir():
         return "Kubernetes"
     if (root / ".dockerenv").exists():
         return "Docker"
@@ -65,12 +78,23 @@ def container(environ: Mapping[str, str], root: Path = Path("/")) -> str:
     return "container" if environ.get("container") else ""
 
 
-def scheduler(environ: Mapping[str, str]) -> Scheduler:
-    """Who started this process, judged by the names of its variables."""
+def scheduler(environ: Mapping[str, str], root: Path = Path("/")) -> Scheduler:
+    """Who started this process, judged by the names of its variables, and what it was given."""
     for name, prefixes in _SCHEDULERS.items():
-        if found := sorted(variable for variable in environ if variable.startswith(prefixes)):
-            return Scheduler(name=name, variables=found[:20])
+        found = sorted(variable for variable in environ if variable.startswith(prefixes))
+        if found or (name == "Kubernetes" and (root / _SERVICE_ACCOUNT).is_dir()):
+            values = {variable: clean(environ[variable], 80) for variable in _JOB_VALUES if variable in environ}
+            if name == "Kubernetes":
+                values |= _pod(environ, root)
+            return Scheduler(name=name, variables=found[:20], values=values)
     return Scheduler()
+
+
+def _pod(environ: Mapping[str, str], root: Path) -> dict[str, str]:
+    """The names of this pod and its name space, by which its events and limits are looked up."""
+    space = _read(root / _SERVICE_ACCOUNT / "namespace")
+    found = {"pod": environ.get("HOSTNAME", ""), "namespace": space}
+    return {name: clean(value, 80) for name, value in found.items() if value}
 
 
 def settings(environ: Mapping[str, str]) -> dict[str, str]:

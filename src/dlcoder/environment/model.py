@@ -112,10 +112,21 @@ class Limits(BaseModel):
 
 
 class Scheduler(BaseModel):
-    """Who started this process. Variables by name only: their values may be secret."""
+    """Who started this process. Most variables by name only: their values may be secret."""
 
     name: str = ""
     variables: list[str] = Field(default_factory=list)
+    values: dict[str, str] = Field(default_factory=dict, description="What the job was given, which is no secret.")
+
+
+class Evidence(BaseModel):
+    """A problem as `diagnose_log` quotes its evidence: a line of the report, and the cause that it speaks for."""
+
+    cause: str
+    source: str
+    line: int
+    text: str
+    supports: bool
 
 
 class Environment(BaseModel):
@@ -134,4 +145,5 @@ class Environment(BaseModel):
     variables: dict[str, str] = Field(default_factory=dict, description="Settings that change how training runs.")
     sandbox: list[str] = Field(default_factory=list, description="Layers that checks run behind on this machine.")
     problems: list[Problem] = Field(default_factory=list, description="What hurts most comes first.")
+    evidence: list[Evidence] = Field(default_factory=list, description="For `diagnose_log`: lines of the report.")
     report: str = Field(default="", description="A few lines to paste into a bug report.")

@@ -1,5 +1,6 @@
 """Limits of the machine and settings that bite."""
 
+import time
 from collections.abc import Callable, Iterator
 
 from dlcoder.environment.facts import Facts
@@ -12,6 +13,7 @@ _PROCESSES = 1024
 _MEMORY_GIB = 2.0
 _DISK_GIB = 5.0
 _LOCKED_KIB = 1 << 20
+_SOON_MINUTES = 30
 _REMOTE = (
     "nfs",
     "nfs4",
@@ -221,6 +223,34 @@ def left_over(facts: Facts) -> Iterator[Problem]:
             )
 
 
+def job(facts: Facts) -> Iterator[Problem]:
+    """The scheduler's job ends soon, or gave this process no GPU."""
+    values = facts.scheduler.values
+    end = values.get("SLURM_JOB_END_TIME", "")
+    minutes = (int(end) - time.time()) / 60 if end.isdigit() else None
+    if minutes is not None and minutes < _SOON_MINUTES:
+        yield Problem(
+            id="job-ends-soon",
+            severity="risk",
+            problem=f"The Slurm job {values.get('SLURM_JOB_ID', '')} ends in {max(minutes, 0):.0f} minutes.",
+            consequence="What is not in a checkpoint by then is lost (SIGTERM, then SIGKILL after KillWait).",
+            fix="#SBATCH --signal=B:USR1@120 and a handler that saves and requeues; or a longer --time.",
+            cause="time-limit",
+            source="SLURM_JOB_END_TIME",
+        )
+    if facts.variables.get("NVIDIA_VISIBLE_DEVICES") in ("void", "none") and facts.torch.cuda:
+        ask = "resources.limits: nvidia.com/gpu: 1" if facts.container == "Kubernetes" else "docker run --gpus all"
+        yield Problem(
+            id="no-gpu-requested",
+            severity="risk",
+            problem=f"NVIDIA_VISIBLE_DEVICES={facts.variables['NVIDIA_VISIBLE_DEVICES']}: the container got no GPU.",
+            consequence="torch.cuda.is_available() is False, whatever GPUs the machine has.",
+            fix=f"Ask for one: {ask}.",
+            cause="cuda-unavailable",
+            source="environment",
+        )
+
+
 def interfaces(facts: Facts) -> Iterator[Problem]:
     """A network interface is named that is not there."""
     for name in ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"):
@@ -260,6 +290,7 @@ RULES: tuple[Callable[[Facts], Iterator[Problem]], ...] = (
     shared_memory,
     memory,
     storage,
+    job,
     interfaces,
     left_over,
     open_files,

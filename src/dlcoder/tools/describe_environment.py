@@ -3,20 +3,21 @@
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from dlcoder.environment.model import Environment, Problem
 from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
 
 # Characters for problems in full; the others are named in one line, and all are in the structured answer.
-_ROOM = 1700
+_ROOM = 1200
 _DESCRIPTION = """\
 Find what is wrong with this machine and its Python before blaming the code: one call replaces nvidia-smi, \
 torch.utils.collect_env, pip check, ulimit and df.
-GPUs (memory, who holds it, ECC, links), whether driver, CUDA, NCCL and torch fit together, libraries that break \
-each other, /dev/shm, ulimits, cgroup, disks, scheduler. Imports torch in the sandbox, so "it loads" is measured.
-Call it when CUDA is not available, an import fails, a run is killed, hangs or starves, or before a bug report.
-Returns problems with consequence and fix, worst first, and `report`, a few lines to paste."""
+Looks at GPUs (memory and its holders, ECC, links), whether driver, CUDA, cuDNN, NCCL and torch fit, libraries that \
+break each other, /dev/shm, ulimits, CPUs and memory left by the cgroup, the data's file system, Slurm or Kubernetes. \
+Imports torch in the sandbox.
+Call it when CUDA is unavailable, an import fails, a run is killed, hangs or starves.
+`report` is a few lines for a bug report, or for diagnose_log's environment."""
 
 
 class DescribeEnvironmentInput(ToolInput):
@@ -29,12 +30,25 @@ class DescribeEnvironmentInput(ToolInput):
     )
 
 
+_PUBLISHED = ("problems", "gpus", "driver", "torch", "libraries", "limits", "scheduler", "evidence", "report")
+
+
+def _brief(schema: dict[str, Any]) -> None:
+    fields = schema["properties"]
+    schema["properties"] = {
+        name: fields[name] if name == "problems" else {"type": fields[name]["type"]} for name in _PUBLISHED
+    }
+    schema["required"] = [name for name in schema["required"] if name in _PUBLISHED]
+
+
 class DescribeEnvironmentOutput(ToolOutput):
     """Everything that was found.
 
-    The parts that only describe are open objects here: their names speak, and a client pays for a schema in every
-    session. `dlcoder.environment.model` has them in full.
+    Only the main fields are published, and without what is inside: their names speak, and a client pays for a schema
+    in every session. `dlcoder.environment.model` has them in full.
     """
+
+    model_config = ConfigDict(json_schema_extra=_brief)
 
     problems: list[Problem] = Field(default_factory=list)
     system: str
@@ -49,6 +63,7 @@ class DescribeEnvironmentOutput(ToolOutput):
     scheduler: dict[str, Any] = Field(default_factory=dict)
     variables: dict[str, str] = Field(default_factory=dict)
     sandbox: list[str] = Field(default_factory=list)
+    evidence: list[dict[str, Any]] = Field(default_factory=list)
     report: str
 
     @classmethod
