@@ -5,11 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
-from dlcoder.templates.components.engine.classification import Classification
 from dlcoder.templates.components.engine.ema import Ema
 from dlcoder.templates.components.engine.lightning_module import TrainModule
 from dlcoder.templates.components.engine.objective import NonFiniteError
@@ -17,6 +16,25 @@ from dlcoder.templates.components.engine.position import Position
 from dlcoder.templates.components.engine.schedule import WarmupCosine
 
 Window = list[tuple[Tensor, Tensor]]
+
+
+class CrossEntropy:
+    """A plain objective."""
+
+    def count(self, batch: tuple[Tensor, ...]) -> int:
+        return len(batch[0])
+
+    def __call__(
+        self, model: nn.Module, batch: tuple[Tensor, ...]
+    ) -> dict[str, Tensor]:
+        images, labels = batch
+        logits = model(images)
+        return {
+            "loss_cross_entropy": nn.functional.cross_entropy(
+                logits, labels, reduction="sum"
+            ),
+            "metric_accuracy": (logits.argmax(dim=1) == labels).sum(),
+        }
 
 
 class OneWindow:
@@ -45,7 +63,7 @@ def make(*, max_grad_norm: float = 1e9) -> TrainModule:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     return TrainModule(
         model,
-        Classification(),
+        CrossEntropy(),
         optimizer,
         WarmupCosine(optimizer, peak=0.5, total_updates=100, warmup_updates=0),
         Position(),
