@@ -445,7 +445,9 @@ ORACLES = {
     },
     **{f"next_token in chunks of {n}": (next_token_loss(n), next_token_reference, HIDDEN) for n in (1, 5, 64)},
     "binary_cross_entropy": (
-        lambda x: binary_cross_entropy.BinaryCrossEntropyLoss(pos_weight=[0.5, 1.0, 2.0, 1.5])(x, UNKNOWN),
+        lambda x: binary_cross_entropy.BinaryCrossEntropyLoss(pos_weight=[0.5, 1.0, 2.0, 1.5], ignore_index=-1)(
+            x, UNKNOWN
+        ),
         binary_cross_entropy_reference,
         (randn(2, 4, 3),),
     ),

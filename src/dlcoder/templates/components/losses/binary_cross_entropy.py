@@ -22,8 +22,8 @@ class BinaryCrossEntropyLoss(nn.Module):
     Args:
         pos_weight: The weight w of each class's positives, such as negatives divided by
             positives; None weighs both alike.
-        ignore_index: Targets of this value do not count, which is how a label that
-            nobody looked for is marked.
+        ignore_index: Targets of this value do not count, such as -1 where nobody
+            looked for a label; None counts all.
         reduction: "mean" over the labels that count, or "sum". Sums can be added up
             over micro-batches and ranks before one division by the true count.
     """
@@ -34,7 +34,7 @@ class BinaryCrossEntropyLoss(nn.Module):
         self,
         *,
         pos_weight: Sequence[float] | None = None,
-        ignore_index: float = -1,
+        ignore_index: float | None = None,
         reduction: Literal["mean", "sum"] = "mean",
     ) -> None:
         super().__init__()
@@ -56,7 +56,9 @@ class BinaryCrossEntropyLoss(nn.Module):
             ValueError: The shapes differ.
         """
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        valid = target != self.ignore_index
+        valid = None
+        if self.ignore_index is not None:
+            valid = (target != self.ignore_index).to(logits.dtype)
         weight = None
         if self.pos_weight is not None:
             # Classes are the second dimension of logits, whatever follows.
@@ -65,11 +67,13 @@ class BinaryCrossEntropyLoss(nn.Module):
         loss = F.binary_cross_entropy_with_logits(
             logits,
             target.to(logits.dtype),
-            weight=valid.to(logits.dtype),
+            weight=valid,
             pos_weight=weight,
             reduction="sum",
         )
         if self.reduction == "sum":
             return loss
         # At least one, so that a batch without labels gives 0 rather than 0 / 0.
+        if valid is None:
+            return loss / max(target.numel(), 1)
         return loss / valid.sum().clamp(min=1)

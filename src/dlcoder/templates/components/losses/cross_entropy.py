@@ -72,20 +72,20 @@ class CrossEntropyLoss(nn.Module):
         )
         if self.z_loss is not None:
             z = logits.logsumexp(dim=1).square()
-            counts = _counts(target, self.ignore_index, weights, logits.dtype)
-            loss = loss + self.z_loss * (z * counts).sum()
+            loss = (
+                loss
+                + self.z_loss * (z * _counts(target, self.ignore_index, weights)).sum()
+            )
         if self.reduction == "sum":
             return loss
-        counts = _counts(target, self.ignore_index, weights, logits.dtype)
+        count = _counts(target, self.ignore_index, weights).sum().to(loss.dtype)
         # A batch of ignored targets gives 0 rather than 0 / 0.
-        return loss / counts.sum().clamp(min=torch.finfo(loss.dtype).tiny)
+        return loss / count.clamp(min=torch.finfo(loss.dtype).tiny)
 
 
-def _counts(
-    target: Tensor, ignore_index: int, weights: Tensor | None, dtype: torch.dtype
-) -> Tensor:
+def _counts(target: Tensor, ignore_index: int, weights: Tensor | None) -> Tensor:
     """How much each target counts `(B, ...)`: 0 if ignored, else its class's weight."""
     valid = target != ignore_index
     if weights is None:
-        return valid.to(dtype)
+        return valid
     return weights[target.where(valid, 0)] * valid

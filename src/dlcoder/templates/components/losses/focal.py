@@ -13,7 +13,6 @@ https://arxiv.org/abs/1708.02002
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -49,17 +48,49 @@ class FocalLoss(nn.Module):
             target: Class indices `(B, ...)`, int64.
 
         Raises:
-            IndexError: A target is neither a class nor `ignore_index`.
+            RuntimeError: A target is neither a class nor `ignore_index`.
         """
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        ce = F.cross_entropy(
-            logits, target, ignore_index=self.ignore_index, reduction="none"
-        )
+        valid = target != self.ignore_index
+        index = target.where(valid, 0)
+        ce = -target_log_prob(logits, index) * valid
         # 1 - exp(-ce) loses all digits for small ce, and its power has an infinite
         # slope at 0 when gamma < 1.
         miss = -torch.expm1(-ce)
         loss = miss.clamp_min(torch.finfo(miss.dtype).tiny) ** self.gamma * ce
-        valid = target != self.ignore_index
         if self.alpha is not None:
-            loss = loss * self.alpha.to(loss.dtype)[target.where(valid, 0)]
+            loss = loss * self.alpha.to(loss.dtype)[index]
         return loss.sum() / valid.sum().clamp_min(1)
+
+
+def target_log_prob(logits: Tensor, target: Tensor) -> Tensor:
+    """Return log softmax(logits) of the target `(B, ...)`, keeping nothing as large.
+
+    Args:
+        logits: Class scores `(B, C, ...)`.
+        target: Class indices `(B, ...)`, int64.
+    """
+    log_prob: Tensor = _TargetLogProb.apply(  # type: ignore[no-untyped-call]
+        logits, target.unsqueeze(1)
+    )
+    return log_prob
+
+
+class _TargetLogProb(torch.autograd.Function):
+    """A log-softmax at one class, whose gradient is computed in one buffer."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, logits: Tensor, index: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(logits, index)
+        return logits.log_softmax(dim=1).gather(1, index).squeeze(1)
+
+    @staticmethod
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx, *grad_outputs: Tensor
+    ) -> tuple[Tensor, None]:
+        logits, index = ctx.saved_tensors  # type: ignore[attr-defined]
+        upstream = grad_outputs[0].unsqueeze(1)
+        grad = logits.softmax(dim=1).mul_(-upstream)
+        return grad.scatter_add_(1, index, upstream), None

@@ -13,6 +13,8 @@ Paper: Sudre et al., 2017, https://arxiv.org/abs/1707.03237
 import torch
 from torch import Tensor, nn
 
+from dlcoder.templates.components.losses.dice import class_sums
+
 
 class GeneralizedDiceLoss(nn.Module):
     """Generalized Dice, per image.
@@ -35,23 +37,11 @@ class GeneralizedDiceLoss(nn.Module):
         Raises:
             RuntimeError: A target is neither a class nor `ignore_index`.
         """
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        valid = (target != self.ignore_index).flatten(1)
-        index = target.flatten(1).where(valid, 0)
-        probs = logits.softmax(dim=1).flatten(2) * valid.unsqueeze(1)
-        hits = probs.gather(1, index.unsqueeze(1)).squeeze(1)
-
-        zeros = probs.new_zeros(probs.shape[:2])
-        intersection = zeros.scatter_add(1, index, hits)
-        truth = zeros.scatter_add(1, index, valid.to(probs.dtype))
+        hits, predicted, truth = class_sums(logits, target, self.ignore_index)
         weight = torch.where(truth > 0, truth.clamp_min(1) ** -2, 0)
         weight = torch.where(truth > 0, weight, weight.amax(dim=1, keepdim=True))
 
-        eps = torch.finfo(probs.dtype).tiny
-        score = (
-            2
-            * (weight * intersection).sum(1)
-            / (weight * (probs.sum(2) + truth)).sum(1).clamp_min(eps)
-        )
-        scored = valid.any(dim=1)
+        total = (weight * (predicted + truth)).sum(dim=1)
+        score = 2 * (weight * hits).sum(dim=1) / total.clamp_min(1e-30)
+        scored = truth.any(dim=1)
         return ((1 - score) * scored).sum() / scored.sum().clamp_min(1)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlcoder.templates.components.losses.nt_xent import gather_views
+from dlcoder.templates.components.losses.nt_xent import gather_pair
 
 
 class InfoNCELoss(nn.Module):
@@ -48,15 +48,17 @@ class InfoNCELoss(nn.Module):
             log_scale: Learned logarithm of 1 / temperature, a scalar.
         """
         dtype = torch.promote_types(query.dtype, torch.float32)
-        pair = F.normalize(torch.stack([query, key]).to(dtype), dim=-1)
-        everything, rank = gather_views(pair)
-        if log_scale is None:
-            pair = pair / self.temperature
-        else:
-            pair = pair * log_scale.clamp_max(math.log(100)).exp()
+        query, key = (F.normalize(x.to(dtype), dim=-1) for x in (query, key))
+        queries, keys, rank = gather_pair(query, key)
+        scale: Tensor | float = 1 / self.temperature
+        if log_scale is not None:
+            scale = log_scale.clamp_max(math.log(100)).exp()
         own = torch.arange(len(query), device=query.device) + rank * len(query)
         with torch.autocast(query.device.type, enabled=False):
-            loss = F.cross_entropy(pair[0] @ everything[1].T, own)
-            if self.symmetric:
-                loss = (loss + F.cross_entropy(pair[1] @ everything[0].T, own)) / 2
-        return loss
+            logits = query * scale @ keys.T
+            if not self.symmetric:
+                return F.cross_entropy(logits, own)
+            # Of one rank the other direction is the same table, read by columns.
+            alone = queries is query
+            reverse = logits.T if alone else key * scale @ queries.T
+        return (F.cross_entropy(logits, own) + F.cross_entropy(reverse, own)) / 2

@@ -37,27 +37,49 @@ class LovaszSoftmaxLoss(nn.Module):
             RuntimeError: A target is neither a class nor `ignore_index`.
         """
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        valid = (target != self.ignore_index).flatten()
-        index = target.flatten().where(valid, 0).unsqueeze(0)
-        probs = logits.softmax(dim=1).transpose(0, 1).flatten(1)
-        truth = torch.zeros_like(probs).scatter(0, index, 1.0) * valid
+        probs = logits.softmax(dim=1).flatten(2)
+        valid = (target != self.ignore_index).flatten(1)
+        index = target.flatten(1).where(valid, 0)
+        truth = torch.zeros_like(probs, dtype=torch.bool)
+        truth.scatter_(1, index.unsqueeze(1), valid.unsqueeze(1))
+        # An error is p, or 1 - p of the true class: the loss is linear in both.
+        weights = _weights(probs.detach(), truth, valid)
+        errors = torch.where(truth, 1 - probs, probs)
+        present = truth.any(dim=2).any(dim=0).sum()
+        return (errors * weights).sum() / present.clamp_min(1)
+
+
+@torch.no_grad()
+def _weights(probs: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    """Return what the error of each pixel and class `(B, C, N)` costs."""
+    weights = torch.zeros_like(probs)
+    for index in range(probs.shape[1]):
+        hit = truth[:, index].flatten()
+        p = probs[:, index].flatten()
         # Ignored pixels have error 0, sort last, and leave every Jaccard before them
         # unchanged.
-        errors = (truth - probs).abs() * valid
-
-        errors, order = errors.sort(dim=1, descending=True)
-        present = truth.sum(dim=1) > 0
-        loss = (errors * _jaccard_gradient(truth.gather(1, order))).sum(dim=1)
-        return (loss * present).sum() / present.sum().clamp_min(1)
+        order = _descending(torch.where(hit, 1 - p, p) * valid.flatten())
+        growth = torch.empty_like(p).scatter_(0, order, _jaccard_growth(hit[order], p))
+        weights[:, index] = growth.view_as(valid) * (valid & hit.any())
+    return weights
 
 
-def _jaccard_gradient(truth: Tensor) -> Tensor:
-    """Return the growth of the Jaccard loss as pixels `(C, N)` turn wrong in order."""
-    total = truth.sum(dim=1, keepdim=True)
-    intersection = total - truth.cumsum(dim=1)
-    union = total + (1 - truth).cumsum(dim=1)
+def _descending(errors: Tensor) -> Tensor:
+    """Return the order of errors `(N,)`, none of them negative, from the highest."""
+    # The bits of such floats are in the order of the floats, and integers sort faster.
+    bits = errors.view(torch.int32 if errors.dtype == torch.float32 else torch.int64)
+    order: Tensor = (-bits).argsort()
+    return order
+
+
+def _jaccard_growth(hit: Tensor, like: Tensor) -> Tensor:
+    """Return how the Jaccard loss grows as pixels `(N,)` turn wrong in order."""
+    hit = hit.to(like.dtype)
+    total = hit.sum()
+    intersection = total - hit.cumsum(dim=0)
+    union = total + (1 - hit).cumsum(dim=0)
     # The difference of two ratios, written without one: a missed pixel leaves the union
     # as it is, a false one adds to it.
     return torch.where(
-        truth > 0, 1 / union, intersection / (union * (union - 1).clamp_min(1))
+        hit > 0, 1 / union, intersection / (union * (union - 1).clamp_min(1))
     )

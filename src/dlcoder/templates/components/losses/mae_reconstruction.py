@@ -10,6 +10,7 @@ Paper: He et al., 2022, https://arxiv.org/abs/2111.06377
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -39,7 +40,7 @@ class MAEReconstructionLoss(nn.Module):
         if self.normalize:
             variance, mean = torch.var_mean(target, dim=-1, keepdim=True)
             target = (target - mean) * (variance + 1e-6).rsqrt()
-        error = (prediction - target).square().mean(dim=-1)
+        error = F.mse_loss(prediction, target, reduction="none").mean(dim=-1)
         masked = masked.bool()
         return error.where(masked, 0).sum() / masked.sum().clamp_min(1)
 

@@ -39,30 +39,35 @@ class NTXentLoss(nn.Module):
             second: Embeddings of the other view of the same samples `(N, D)`.
         """
         dtype = torch.promote_types(first.dtype, torch.float32)
-        views = F.normalize(torch.stack([first, second]).to(dtype), dim=-1)
-        everything, rank = gather_views(views)
-        n, total = views.shape[1], everything.shape[1]
+        first, second = (F.normalize(x.to(dtype), dim=-1) for x in (first, second))
+        *everything, rank = gather_pair(first, second)
+        n, total = len(first), len(everything[0])
 
-        with torch.autocast(views.device.type, enabled=False):
-            similarity = (
-                views.flatten(0, 1) @ everything.flatten(0, 1).T / self.temperature
-            )
-        own = torch.arange(n, device=views.device) + rank * n
+        with torch.autocast(first.device.type, enabled=False):
+            views = torch.cat([first, second]) / self.temperature
+            similarity = views @ torch.cat(everything).T
+        own = torch.arange(n, device=first.device) + rank * n
         itself = torch.cat([own, own + total]).unsqueeze(1)
         partner = torch.cat([own + total, own])
         similarity = similarity.scatter(1, itself, float("-inf"))
         return F.cross_entropy(similarity, partner)
 
 
-def gather_views(views: Tensor) -> tuple[Tensor, int]:
-    """Return the views `(2, world * N, D)` of all ranks, with gradient, and this rank.
+def gather_pair(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Return two views of the samples of all ranks, with gradient, and this rank.
 
     Args:
-        views: This rank's `(2, N, D)`; every rank must hold the same N.
+        first: One view of this rank's samples `(N, D)`; every rank must hold the same
+            N.
+        second: The other view `(N, D)`.
+
+    Returns:
+        Both views `(world * N, D)`, in the order of the ranks.
     """
     if (
         not (dist.is_available() and dist.is_initialized())
         or dist.get_world_size() == 1
     ):
-        return views, 0
-    return torch.cat(list(dist_nn.all_gather(views)), dim=1), dist.get_rank()
+        return first, second, 0
+    gathered = torch.cat(list(dist_nn.all_gather(torch.stack([first, second]))), dim=1)
+    return gathered[0], gathered[1], dist.get_rank()

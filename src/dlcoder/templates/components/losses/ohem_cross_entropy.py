@@ -13,8 +13,9 @@ Paper: Shrivastava et al., 2016, https://arxiv.org/abs/1604.03540
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dlcoder.templates.components.losses.focal import target_log_prob
 
 
 class OhemCrossEntropyLoss(nn.Module):
@@ -51,13 +52,12 @@ class OhemCrossEntropyLoss(nn.Module):
             target: Class indices `(B, ...)`, int64.
 
         Raises:
-            IndexError: A target is neither a class nor `ignore_index`.
+            RuntimeError: A target is neither a class nor `ignore_index`.
         """
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        ce = F.cross_entropy(
-            logits, target, ignore_index=self.ignore_index, reduction="none"
-        ).flatten()
-        valid = (target != self.ignore_index).flatten()
+        valid = target != self.ignore_index
+        ce = -target_log_prob(logits, target.where(valid, 0)) * valid
+        ce, valid = ce.flatten(), valid.flatten()
         kept_count = max(1, round(self.min_kept * ce.numel()))
         least_kept_loss = ce.detach().topk(kept_count, sorted=False).values.amin()
         keep = valid & (ce.detach() >= least_kept_loss.clamp_max(self.hard_loss))

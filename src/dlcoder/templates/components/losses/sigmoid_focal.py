@@ -48,8 +48,8 @@ class SigmoidFocalLoss(nn.Module):
         target = target.to(logits.dtype)
         bce = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         # log(1 - p_t) without forming 1 - p_t, which has no digits left at saturated
-        # logits.
-        log_miss = F.logsigmoid(-logits) * target + F.logsigmoid(logits) * (1 - target)
+        # logits: log p_t and log(1 - p_t) differ by the logit.
+        log_miss = logits * (1 - 2 * target) - bce
         loss = torch.exp(self.gamma * log_miss) * bce
         if self.alpha is not None:
             loss = loss * (self.alpha * target + (1 - self.alpha) * (1 - target))

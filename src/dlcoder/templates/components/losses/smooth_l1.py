@@ -49,8 +49,10 @@ class SmoothL1Loss(nn.Module):
                 f"shapes differ: {tuple(prediction.shape)} and {tuple(target.shape)}"
             )
         prediction = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
-        loss = F.smooth_l1_loss(
-            prediction, target.to(prediction.dtype), beta=self.beta, reduction="sum"
+        return F.smooth_l1_loss(
+            prediction,
+            target.to(prediction.dtype),
+            beta=self.beta,
+            # The mean of nothing is not a number, its sum is 0.
+            reduction=self.reduction if target.numel() else "sum",
         )
-        # At least one, so that an empty batch gives 0 rather than 0 / 0.
-        return loss if self.reduction == "sum" else loss / max(target.numel(), 1)

@@ -12,6 +12,8 @@ Papers: Wang et al., 2004, https://doi.org/10.1109/TIP.2003.819861; Wang et al.,
 (multi-scale)
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,10 +46,9 @@ class SSIMLoss(nn.Module):
         self.c1 = (0.01 * data_range) ** 2
         self.c2 = (0.03 * data_range) ** 2
         self.scales = len(SCALE_WEIGHTS) if multi_scale else 1
-        taps = torch.arange(window, dtype=torch.float64) - window // 2
-        taps = torch.exp(-taps.square() / (2 * sigma**2))
-        self.taps: Tensor
-        self.register_buffer("taps", taps / taps.sum(), persistent=False)
+        offsets = range(-(window // 2), window // 2 + 1)
+        taps = [math.exp(-(offset**2) / (2 * sigma**2)) for offset in offsets]
+        self.taps = tuple(tap / sum(taps) for tap in taps)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss in [0, 2], in float32 or wider.
@@ -64,7 +65,6 @@ class SSIMLoss(nn.Module):
         if min(prediction.shape[-2:]) < smallest:
             size = tuple(prediction.shape[-2:])
             raise ValueError(f"images of {size} are too small: give {smallest} a side")
-        # E[x^2] - E[x]^2 cancels: half precision would leave noise.
         x = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
         y = target.to(x.dtype)
         if self.scales == 1:
@@ -88,20 +88,48 @@ class SSIMLoss(nn.Module):
 
     def _similarity(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return SSIM and its factor cs at every inner pixel, `(B, C, H', W')` each."""
-        stacked = torch.cat([x, y, x * x, y * y, x * y])
-        mean_x, mean_y, xx, yy, xy = self._blur(stacked).chunk(5)
-        covariance = xy - mean_x * mean_y
-        variances = (xx - mean_x.square()) + (yy - mean_y.square())
+        # E[x^2] - E[x]^2 cancels. Without the mean of the image it cancels less, and a
+        # variance does not change.
+        center_x = x.detach().mean(dim=(2, 3), keepdim=True)
+        center_y = y.detach().mean(dim=(2, 3), keepdim=True)
+        x, y = x - center_x, y - center_y
+        mean_x, mean_y = self._blur(x), self._blur(y)
+        covariance = self._blur(x * y) - mean_x * mean_y
+        variances = self._blur(x * x + y * y) - (mean_x * mean_x + mean_y * mean_y)
+        mean_x, mean_y = mean_x + center_x, mean_y + center_y
+        product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
         contrast = (2 * covariance + self.c2) / (variances + self.c2)
-        luminance = (2 * mean_x * mean_y + self.c1) / (
-            mean_x.square() + mean_y.square() + self.c1
-        )
+        luminance = (2 * product + self.c1) / (squares + self.c1)
         return luminance * contrast, contrast
 
     def _blur(self, images: Tensor) -> Tensor:
-        """Blur `(N, C, H, W)` by one pass over rows and one over columns."""
-        channels = images.shape[1]
-        with torch.autocast(images.device.type, enabled=False):
-            taps = self.taps.to(images.dtype).expand(channels, 1, 1, -1)
-            images = F.conv2d(images, taps, groups=channels)
-            return F.conv2d(images, taps.transpose(2, 3), groups=channels)
+        blurred: Tensor = _Blur.apply(images, self.taps)  # type: ignore[no-untyped-call]
+        return blurred
+
+
+class _Blur(torch.autograd.Function):
+    """Blur rows and columns by shifted sums, which keep nothing for the gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx,
+        images: Tensor,
+        taps: tuple[float, ...],
+    ) -> Tensor:
+        ctx.taps = taps  # type: ignore[attr-defined]
+        for dim in (3, 2):
+            size = images.shape[dim] - len(taps) + 1
+            total = images.narrow(dim, 0, size) * taps[0]
+            for shift, tap in enumerate(taps[1:], start=1):
+                total.add_(images.narrow(dim, shift, size), alpha=tap)
+            images = total
+        return images
+
+    @staticmethod
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx, *grad_outputs: Tensor
+    ) -> tuple[Tensor, None]:
+        taps = ctx.taps  # type: ignore[attr-defined]
+        # The window is symmetric: its adjoint is the same blur of a padded image.
+        padded = F.pad(grad_outputs[0], [len(taps) - 1] * 4)
+        return _Blur.apply(padded, taps), None  # type: ignore[no-untyped-call]

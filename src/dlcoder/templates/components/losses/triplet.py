@@ -33,20 +33,21 @@ class BatchHardTripletLoss(nn.Module):
             labels: Class of each embedding, `(N,)`.
         """
         embeddings = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
-        # The exact form: distances from dot products lose the small ones, and cdist has
-        # slope 0, not NaN, at 0.
-        distance = torch.cdist(
-            embeddings, embeddings, compute_mode="donot_use_mm_for_euclid_dist"
-        )
         same = labels[:, None] == labels[None, :]
         positive = same & ~torch.eye(
             len(labels), dtype=torch.bool, device=labels.device
         )
         anchors = positive.any(dim=1) & ~same.all(dim=1)
 
-        farthest_positive = distance.masked_fill(~positive, 0).amax(dim=1)
-        nearest_negative = distance.masked_fill(
-            same, torch.finfo(distance.dtype).max
-        ).amin(dim=1)
-        loss = (farthest_positive - nearest_negative + self.margin).clamp_min(0)
-        return loss.where(anchors, 0).sum() / anchors.sum().clamp_min(1)
+        # Only the pairs that count need a gradient.
+        with torch.no_grad():
+            distance = torch.cdist(embeddings, embeddings)
+            farthest = distance.masked_fill(~positive, -1).argmax(dim=1)
+            nearest = distance.masked_fill(same, float("inf")).argmin(dim=1)
+        # Anew, from differences: those from dot products lose the small ones. The norm
+        # has slope 0, not NaN, at 0.
+        to_positive = torch.linalg.vector_norm(embeddings - embeddings[farthest], dim=1)
+        to_negative = torch.linalg.vector_norm(embeddings - embeddings[nearest], dim=1)
+        loss = (to_positive - to_negative + self.margin).clamp_min(0)
+        mean: Tensor = loss.where(anchors, 0).sum() / anchors.sum().clamp_min(1)
+        return mean

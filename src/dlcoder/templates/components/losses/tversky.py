@@ -14,6 +14,8 @@ https://arxiv.org/abs/1810.07842
 import torch
 from torch import Tensor, nn
 
+from dlcoder.templates.components.losses.dice import class_sums
+
 
 class TverskyLoss(nn.Module):
     """Tversky loss over classes, per image.
@@ -55,24 +57,12 @@ class TverskyLoss(nn.Module):
         Raises:
             RuntimeError: A target is neither a class nor `ignore_index`.
         """
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        valid = (target != self.ignore_index).flatten(1)
-        index = target.flatten(1).where(valid, 0)
-        probs = logits.softmax(dim=1).flatten(2) * valid.unsqueeze(1)
-        hits = probs.gather(1, index.unsqueeze(1)).squeeze(1)
-
-        zeros = probs.new_zeros(probs.shape[:2])
-        true_positive = zeros.scatter_add(1, index, hits)
-        truth = zeros.scatter_add(1, index, valid.to(probs.dtype))
-        false_positive = probs.sum(dim=2) - true_positive
-        false_negative = truth - true_positive
-
+        hits, predicted, truth = class_sums(logits, target, self.ignore_index)
+        false_alarms, misses = predicted - hits, truth - hits
         present = truth > 0
-        eps = torch.finfo(probs.dtype).eps
-        denominator = (
-            true_positive + self.alpha * false_positive + self.beta * false_negative
-        )
-        miss = 1 - true_positive / denominator.clamp_min(eps)
+        eps = torch.finfo(hits.dtype).eps
+        denominator = hits + self.alpha * false_alarms + self.beta * misses
+        miss = 1 - hits / denominator.clamp_min(eps)
         # The root has an infinite slope at a perfect score.
         loss = miss.clamp_min(eps) ** (1 / self.gamma) if self.gamma > 1 else miss
         return (loss * present).sum() / present.sum().clamp_min(1)

@@ -39,7 +39,7 @@ def test_positives_weigh_by_their_class_wherever_it_is() -> None:
 
 
 def test_labels_that_are_not_known_do_not_count() -> None:
-    loss = BinaryCrossEntropyLoss(reduction="mean")
+    loss = BinaryCrossEntropyLoss(ignore_index=-1, reduction="mean")
     target = TARGET.clone()
     target[0] = -1
     torch.testing.assert_close(loss(LOGITS, target), loss(LOGITS[1:], TARGET[1:]))

@@ -46,6 +46,17 @@ def test_labels_are_dropped_in_training_only() -> None:
     assert not torch.equal(model.eval()(*one), model(*other))
 
 
+def test_it_learns_a_batch_by_heart() -> None:
+    model, target = tiny(label_dropout=0.0), IMAGES.flip(3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = (model(IMAGES, STEPS, LABELS) - target).square().mean()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.3
+
+
 def test_every_parameter_learns() -> None:
     model = tiny()
     model(IMAGES, STEPS, LABELS).square().sum().backward()

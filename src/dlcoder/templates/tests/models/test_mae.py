@@ -45,6 +45,18 @@ def test_every_parameter_learns() -> None:
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
+def test_it_learns_an_image_by_heart() -> None:
+    model, noise = tiny(), torch.rand(2, 16)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    target = torch.randn(2, 16, 1).expand(-1, -1, 48)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = (model(IMAGES, noise)[0] - target).square().mean()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.3
+
+
 def test_every_place_has_a_position_of_its_own() -> None:
     positions = fixed_positions(4, 16)[0]
     assert positions.shape == (16, 16)
