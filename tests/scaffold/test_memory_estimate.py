@@ -1,0 +1,103 @@
+"""The memory of a training step is counted as an allocator would count it."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dlcoder.errors import UserError
+from dlcoder.scaffold import memory_probe
+from dlcoder.scaffold.choices import decide
+from dlcoder.scaffold.memory import CUDA_GB, FRAGMENTATION, Memory, estimate, refuse_too_large
+from dlcoder.scaffold.plan import data_settings
+from dlcoder.scaffold.project import scaffold_project
+from dlcoder.scaffold.spec import ProjectSpec
+
+# Runs a real step under torch's profiler, whose allocator events are independent of how we count.
+MEASURE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import memory_probe as probe
+from torch.profiler import ProfilerActivity, profile
+request = json.loads(sys.argv[2])
+project = probe.Project(request)
+batch = project.batch(request["batch_size"])
+model = project.model()
+average = project.model() if request["ema"] else None
+optimizer = project.optimizer(model)
+project.step(model, optimizer, batch)
+optimizer.zero_grad()
+tensors = [*model.parameters(), *model.buffers(), *batch]
+tensors += [*average.parameters(), *average.buffers()] if average is not None else []
+tensors += [t for values in optimizer.state.values() for t in values.values()]
+before = probe._bytes(tensors)
+with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as measured:
+    project.step(model, optimizer, batch)
+events = sorted(
+    (e for e in measured.profiler.kineto_results.events() if e.name() == "[memory]"), key=lambda e: e.start_ns()
+)
+live = peak = 0
+for event in events:
+    live += event.nbytes()
+    peak = max(peak, live)
+print(before + peak)
+"""
+SPECS = {
+    "small images in float32": {"task": "classification", "precision": "fp32"},
+    "larger images in bfloat16": {
+        "task": "classification",
+        "precision": "bf16",
+        "data": {"image_size": 96},
+        "model": {"family": "resnet", "size": "tiny"},
+        "train": {"batch_size": 16, "optimizer": "sgd", "ema": False},
+    },
+}
+
+
+def scaffolded(root: Path, spec: dict) -> dict:
+    """Write a project; return the request of its probe."""
+    asyncio.run(scaffold_project(root, ProjectSpec.model_validate(spec), validate="none"))
+    choices = decide(ProjectSpec.model_validate(spec), root.name)
+    return {"choices": choices, "smoke": {s.name: s.smoke for s in data_settings(choices) if s.in_smoke}}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_estimate_is_within_a_fifth_of_what_is_allocated(name, tmp_path):
+    made = scaffolded(tmp_path / "proj", SPECS[name])
+    found = asyncio.run(estimate(tmp_path / "proj", made["choices"], made["smoke"]))
+    assert found is not None
+    choices = made["choices"]
+    request = {
+        "package": "proj",
+        "batch_size": choices.batch_size,
+        "precision": choices.precision,
+        "ema": choices.ema,
+        "optimizer": choices.optimizer,
+        "data": {},
+    }
+    command = [sys.executable, "-c", MEASURE, str(Path(memory_probe.__file__).parent), json.dumps(request)]
+    result = subprocess.run(command, cwd=tmp_path / "proj", capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    allocated = int(result.stdout.splitlines()[-1]) / 1e9
+    counted = (found.total - CUDA_GB) / FRAGMENTATION
+    assert counted == pytest.approx(allocated, rel=0.2)
+
+
+LARGE = Memory(batch_size=64, total=23.0, weights=1, gradients=1, optimizer=2, average=1, activations=15.2)
+
+
+def test_a_batch_that_does_not_fit_is_refused_with_one_that_does():
+    refuse_too_large(LARGE, 24, 1)
+    with pytest.raises(UserError) as refused:
+        refuse_too_large(LARGE, 16, 2)
+    assert "23.0 GB" in refused.value.problem and "16 GB" in refused.value.problem
+    assert refused.value.next_step.startswith("Set train.batch_size to 32 and train.accumulation to 4")
+    assert LARGE.largest_batch(16) == 37
+
+
+def test_a_model_that_does_not_fit_at_all_is_refused_as_such():
+    with pytest.raises(UserError, match="smaller model"):
+        refuse_too_large(LARGE, 4, 1)
