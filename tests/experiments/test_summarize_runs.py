@@ -65,6 +65,22 @@ def jsonl(root: Path) -> None:
             write(root / arm / f"seed{seed}.jsonl", lines([{"step": s, "val/acc": v} for s, v in curve(arm, seed)]))
 
 
+def nested_folders(root: Path) -> None:
+    for arm in ("old", "new"):
+        for seed in SEEDS:
+            folder = root / f"seed_{seed}" / arm
+            write(folder / "train_log.jsonl", lines([{"step": s, "loss": 1.0} for s, _ in curve(arm, seed)]))
+            write(folder / "validation.csv", "epoch,acc\n" + "".join(f"{s},{v!r}\n" for s, v in curve(arm, seed)))
+            write(folder / "args.json", json.dumps({"seed": seed, "method": arm}))
+
+
+def single_logs(root: Path) -> None:
+    for arm in ("old", "new"):
+        for seed in SEEDS:
+            rows = [{"step": s, "val": {"acc": v}} for s, v in curve(arm, seed)]
+            write(root / arm / f"seed_{seed}" / "train.jsonl", lines(rows))
+
+
 def lightning(root: Path) -> None:
     for arm in ("old", "new"):
         for seed in SEEDS:
@@ -159,7 +175,18 @@ def table(root: Path) -> None:
     write(root / "results.csv", "method,seed,test_acc\n" + rows)
 
 
-WRITERS = [projects, jsonl, lightning, hugging_face, tensorboard, wandb, wandb_summaries, table]
+WRITERS = [
+    projects,
+    jsonl,
+    nested_folders,
+    single_logs,
+    lightning,
+    hugging_face,
+    tensorboard,
+    wandb,
+    wandb_summaries,
+    table,
+]
 
 
 def test_a_run_of_wandb_that_was_killed_or_failed_is_said_to_be(tmp_path: Path) -> None:
@@ -177,7 +204,8 @@ def test_a_run_of_wandb_that_was_killed_or_failed_is_said_to_be(tmp_path: Path) 
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.__name__)
 def test_runs_of_every_origin_give_the_same_table(writer: Any, tmp_path: Path) -> None:
     writer(tmp_path)
-    names = ("old", "new") if writer not in (projects, lightning, wandb, wandb_summaries) else ("lr=0.001", "lr=0.01")
+    names = ("method=old", "method=new") if writer is nested_folders else ("old", "new")
+    names = names if writer not in (projects, lightning, wandb, wandb_summaries) else ("lr=0.001", "lr=0.01")
     summary = summarize([tmp_path], names[0], None)
     control, other = summary.rows
     assert (control.arm.name.partition("/")[0], other.arm.name.partition("/")[0]) == names
@@ -230,6 +258,14 @@ def test_what_failed_was_resumed_or_differs_is_named(tmp_path: Path) -> None:
     assert warned(summary, "resumed", "new-2") and warned(summary, "Runs differ in commit")
     assert warned(summary, "its runs differ in commit") and warned(summary, "ran with other seeds", "n = 4")
     assert summary.rows[1].comparison and summary.rows[1].comparison.n == 4
+
+
+def test_a_run_that_ended_before_its_others_is_named(tmp_path: Path) -> None:
+    jsonl(tmp_path)
+    path = tmp_path / "new" / "seed2.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))
+    summary = summarize([tmp_path], "old", None)
+    assert warned(summary, "new/seed2.jsonl at step 40", "stopped early, or killed")
 
 
 def test_one_seed_is_never_a_finding(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ _IDENTITY = re.compile(
     re.IGNORECASE,
 )
 _CONTROL_NAME = re.compile(r"^(baseline|control|base|default|reference|vanilla|full)\b", re.IGNORECASE)
+_SEED = re.compile(r"(?:^|(?<=[-_/ ]))seed[-_=]?\d+(?:$|[-_/ ])", re.IGNORECASE)
 _REPEAT = re.compile(r"[-_/ ]?(?:seed|s|run|rep|trial|version)?[-_=]?\d+$", re.IGNORECASE)
 
 
@@ -53,10 +54,16 @@ def group(runs: Sequence[Run]) -> list[Arm]:
         elif run.config:
             name = ", ".join(f"{_short(key, varying)}={_shown(run.config.get(key))}" for key in varying) or "all runs"
         else:
-            name = _REPEAT.sub("", re.sub(r"\.\w+$", "", run.name)).strip("/-_ ") or "all runs"
+            name = _without_seed(run.name) or "all runs"
         arm = arms.setdefault(name, Arm(name, declared=run.arm is not None))
         arm.runs.append(run)
     return list(arms.values())
+
+
+def _without_seed(name: str) -> str:
+    """The name of a run without what tells it from its repetitions, wherever that stands."""
+    bare = _SEED.sub("", re.sub(r"\.[A-Za-z]\w*$", "", name))
+    return _REPEAT.sub("", bare.strip("/-_ ")).strip("/-_ ")
 
 
 def _varying(runs: Sequence[Run]) -> list[str]:

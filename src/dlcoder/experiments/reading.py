@@ -28,6 +28,8 @@ _CONFIGS = (
     "args.json",
     "files/config.yaml",
 )
+_EVALUATION = re.compile(r"(eval|val|valid|validation|test)(_?(log|metrics|history))?", re.IGNORECASE)
+_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
 _SEED = re.compile(r"(?:^|[._/-])seed$", re.IGNORECASE)
 _SEED_IN_NAME = re.compile(r"(?:^|[-_/ ])(?:seed|s)[-_=]?(\d+)(?=$|[-_/ ])", re.IGNORECASE)
 _TIME = ("time_iter", "step_time", "iter_time", "train/step_time")
@@ -95,7 +97,7 @@ def _places(path: Path) -> Iterator[Path]:
             found = True
             yield place
     if not found:
-        yield from sorted(child for child in path.iterdir() if child.suffix in (".jsonl", ".csv", ".tsv"))
+        yield from _other_logs(path)
 
 
 def _is_folder(child: Path) -> bool:
@@ -113,18 +115,36 @@ def _is_run(folder: Path) -> bool:
         or next(folder.glob("run-*.wandb"), None) is not None
         or next(folder.glob("events.out.tfevents.*"), None) is not None
         or next(folder.glob("checkpoint-*/trainer_state.json"), None) is not None
+        or _holds_one_run(folder)
     )
+
+
+def _holds_one_run(folder: Path) -> bool:
+    """Whether logs of unknown names lie beside a configuration, or a single one is no table of several runs."""
+    logs = _other_logs(folder)
+    if any((folder / name).is_file() for name in _CONFIGS):
+        return bool(logs)
+    return len(logs) == 1 and not _is_table(_first_rows(logs[0]))
+
+
+def _other_logs(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.suffix in _SUFFIXES and child.is_file())
+
+
+def _logs(folder: Path) -> list[Path]:
+    """The logs of a run: those of usual names, else all."""
+    usual = [folder / name for name in _LOGS if (folder / name).is_file()]
+    return usual or _other_logs(folder)
 
 
 def _logged(places: list[Path]) -> set[str]:
     """Names that logs carry, from all lines of some runs: evaluations come every so many steps."""
     names: set[str] = set()
     for place in places[:: max(1, len(places) // 5)]:
-        files = [place] if place.is_file() else [place / name for name in _LOGS if (place / name).is_file()]
-        for file in files:
+        for file in [place] if place.is_file() else _logs(place):
             if file.suffix in (".csv", ".tsv"):
                 names |= csv_names(file)
-            elif file.suffix == ".jsonl":
+            elif file.suffix in _SUFFIXES:
                 names |= jsonl_names(file)
     return names
 
@@ -154,7 +174,7 @@ def _read_file(path: Path, name: str, wanted: frozenset[str]) -> list[Run]:
         run = Run(name=name, source="TensorBoard")
         _take(run, event_columns([path]))
         return [run]
-    if path.suffix not in (".csv", ".tsv", ".jsonl", ".json", ".ndjson"):
+    if path.suffix not in (*_SUFFIXES, ".json"):
         raise UserError(
             f"{path.name!r} is no log of a known kind.", "Give JSONL, CSV, TensorBoard events or folders of runs."
         )
@@ -208,14 +228,12 @@ def _row_run(row: dict[str, Any], name: str) -> Run:
 
 def _folder_columns(folder: Path, run: Run, wanted: frozenset[str]) -> Columns:
     columns: Columns = {}
-    for name in _LOGS:
-        file = folder / name
-        if file.is_file():
-            new = (csv_columns if file.suffix == ".csv" else jsonl_columns)(file, wanted)
-            # The same quantity over the validation set must not mix with that of training batches.
-            if name == "eval.jsonl":
-                new = {f"eval/{key}": value for key, value in new.items()}
-            columns.update(new)
+    for file in _logs(folder):
+        new = (csv_columns if file.suffix in (".csv", ".tsv") else jsonl_columns)(file, wanted)
+        # The same quantity over the validation set must not mix with that of training batches.
+        if _EVALUATION.fullmatch(file.stem):
+            new = {f"eval/{key}": value for key, value in new.items()}
+        columns.update(new)
     if (folder / "hparams.yaml").is_file():
         run.source = "Lightning"
     states = [folder / "trainer_state.json", *folder.glob("checkpoint-*/trainer_state.json")]

@@ -44,6 +44,7 @@ _NOT_METRICS = re.compile(
     r"(^|[/_.])(lr|learning_rate|step|epoch|time\w*|grad_norm|runtime|\w+_per_second|total_flos|iter)($|[/_.])", re.I
 )
 _FEW = 5
+_SHORT = 0.9
 
 
 @dataclass
@@ -269,6 +270,11 @@ def _doubts_within(row: ArmResult) -> list[str]:
     inner = inner_differences(row.arm)
     if inner:
         found.append(f"{row.arm.name}: its runs differ in {', '.join(inner[:4])}.")
+    longest = max((run.steps for run in row.arm.runs), default=0)
+    short = [run for run in row.arm.runs if run.status == "finished" and 0 < run.steps < _SHORT * longest]
+    if short:
+        shown = ", ".join(f"{run.name} at step {run.steps:g}" for run in short[:4])
+        found.append(f"{row.arm.name}: {shown} ended before its others ({longest:g}): stopped early, or killed.")
     numbers = list(row.values.values())
     if len(numbers) > 1 and len(set(numbers)) == 1:
         found.append(f"{row.arm.name}: all {len(numbers)} runs gave the same value: copies, or a seed without effect.")
