@@ -1,33 +1,25 @@
-"""From a request to a decision on everything: defaults with their reasons, contradictions refused."""
+"""From a request to a decision on everything: each default with its reason."""
 
 import keyword
 import re
 import sys
 from dataclasses import dataclass, field
-from typing import Any
-
-from pydantic import BaseModel, Field
 
 from dlcoder.errors import UserError
+from dlcoder.scaffold.assumptions import Assumption, Assumptions
+from dlcoder.scaffold.contradictions import refuse_contradictions
 from dlcoder.scaffold.spec import ProjectSpec
-from dlcoder.scaffold.tasks.table import TASKS
+from dlcoder.scaffold.task import Source, Task
+from dlcoder.scaffold.tasks.table import TASKS, meant
 
 _TAKEN = {"torch", "numpy", "yaml", "pil", "pytest", "train", "evaluate", "tests", "configs", "scripts", "runs", "data"}
 SMALL_IMAGE = 64
 """Pixels up to which a network must not shrink an image at once."""
 
 
-class Assumption(BaseModel):
-    """Something the request left open."""
-
-    field: str = Field(description="The field of the spec that settles it.")
-    value: str
-    reason: str
-
-
 @dataclass(frozen=True)
 class Choices:
-    """Everything decided. Fields have the meaning of the spec's fields of the same name."""
+    """Everything decided. `task` is the name in the table of tasks; other fields have the meaning of the spec's."""
 
     package: str
     task: str
@@ -36,6 +28,7 @@ class Choices:
     classes: list[str] | None
     num_classes: int | None
     image_size: int
+    length: int
     augmentation: str
     workers: int
     family: str
@@ -51,6 +44,7 @@ class Choices:
     ema: bool
     metric: str
     framework: str
+    layout: str
     config: str
     launcher: str
     precision: str
@@ -75,121 +69,105 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
     Raises:
         UserError: Two fields contradict each other.
     """
-    _refuse_contradictions(spec)
-    assumed = _Assumptions(spec)
-    task = TASKS[spec.task]
+    name = meant(spec)
+    task = TASKS[name]
+    refuse_contradictions(spec, task)
+    assumed = Assumptions(spec)
     data, train = spec.data, spec.train
-    synthetic = data.source == "synthetic"
-    assumed.note_unless_given("data.source", data.source, "No data was named: these are generated, and learnable.")
-    image_size = assumed(
-        "data.image_size",
-        data.image_size,
-        32 if synthetic else 224,
-        "Enough for the generated patterns, and fast." if synthetic else "What networks for photographs are used to.",
-    )
+    reason = "No data was named: these are generated, and learnable."
+    source_name = assumed("data.source", data.source, "synthetic", reason)
+    source = task.sources[source_name]
+    image_size = _image_size(spec, source, assumed)
     family = assumed("model.family", spec.model.family, *task.default_family(image_size))
     size = assumed("model.size", spec.model.size, "small", "The smallest that is worth comparing with; grow it later.")
+    epochs = task.epochs[0 if source.synthetic else 1]
+    usual = f"Usual for {train.optimizer}"
+    batch = "Fits GPUs of 8 GB with this model and size."
+    clip = "Above ordinary norms: it catches outliers only."
+    decay = 0.05 if train.optimizer == "adamw" else 5e-4
+    deterministic = "Debugging and comparing come first; false is faster on GPUs."
     metric = next(iter(task.metrics))
-    adamw = train.optimizer == "adamw"
     return Choices(
         package=_package(spec, folder_name, assumed),
-        task=spec.task,
-        source=data.source,
+        task=name,
+        source=source_name,
         root=data.root or "data",
         classes=data.classes,
-        num_classes=_num_classes(spec, assumed),
+        num_classes=_num_classes(spec, task, source, assumed),
         image_size=image_size,
-        augmentation=assumed.note_unless_given(
-            "data.augmentation", data.augmentation, "Right for most images; a mirrored digit or sign is another class."
+        length=_length(spec, task, assumed),
+        augmentation=_augmentation(spec, task, source, assumed),
+        workers=assumed(
+            "data.workers", data.workers, 2 if source.synthetic else 4, "Raise it while time_data is not near 0."
         ),
-        workers=assumed("data.workers", data.workers, 2 if synthetic else 4, "Raise it while time_data is not near 0."),
         family=family,
         size=size,
-        epochs=assumed("train.epochs", train.epochs, 10 if synthetic else 30, "A start; the schedule follows it."),
-        batch_size=assumed("train.batch_size", train.batch_size, 64, "Fits GPUs of 8 GB with this model and size."),
+        epochs=assumed("train.epochs", train.epochs, epochs, "A start; the schedule follows it."),
+        batch_size=assumed("train.batch_size", train.batch_size, task.batch_size, batch),
         accumulation=train.accumulation,
         optimizer=train.optimizer,
         lr=assumed(
             "train.lr",
             train.lr,
-            1e-3 if adamw else 0.1,
-            f"Usual for {train.optimizer}; tune it first, and again with the global batch size.",
+            task.lr[train.optimizer],
+            f"{usual}; tune it first, and again with the global batch size.",
         ),
-        weight_decay=assumed(
-            "train.weight_decay", train.weight_decay, 0.05 if adamw else 5e-4, f"Usual for {train.optimizer}."
-        ),
-        max_grad_norm=assumed(
-            "train.max_grad_norm", train.max_grad_norm, 5.0, "Above ordinary norms: it catches outliers only."
-        ),
+        weight_decay=assumed("train.weight_decay", train.weight_decay, decay, f"{usual}."),
+        max_grad_norm=assumed("train.max_grad_norm", train.max_grad_norm, 5.0, clip),
         label_smoothing=train.label_smoothing,
         ema=assumed.note_unless_given("train.ema", train.ema, "Steadier and mostly better than the last weights."),
         metric=assumed("metric", spec.metric, metric, task.metrics[metric].reason),
         framework=spec.framework,
+        layout=spec.layout,
         config=spec.config,
         launcher=spec.launcher,
         precision=_precision(spec, assumed),
         device=spec.device,
-        reproducible=assumed.note_unless_given(
-            "reproducible", spec.reproducible, "Debugging and comparing come first; false is faster on GPUs."
-        ),
+        reproducible=assumed.note_unless_given("reproducible", spec.reproducible, deterministic),
         seed=spec.seed,
         assumptions=assumed.notes,
     )
 
 
-class _Assumptions:
-    """Fills gaps, and takes a note of each."""
-
-    def __init__(self, spec: ProjectSpec) -> None:
-        self.spec = spec
-        self.notes: list[Assumption] = []
-        if spec.goal:
-            self.note("goal", spec.goal, _promise(spec.goal))
-
-    def __call__(self, name: str, given: Any, default: Any, reason: str) -> Any:
-        if given is not None:
-            return given
-        self.note(name, default, reason)
-        return default
-
-    def note_unless_given(self, name: str, value: Any, reason: str) -> Any:
-        """For a field that has its default in the spec itself."""
-        part: BaseModel = self.spec
-        *outer, last = name.split(".")
-        for key in outer:
-            part = getattr(part, key)
-        if last not in part.model_fields_set:
-            self.note(name, value, reason)
-        return value
-
-    def note(self, name: str, value: Any, reason: str) -> None:
-        shown = str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else value
-        self.notes.append(Assumption(field=name, value=str(shown), reason=reason))
+def _image_size(spec: ProjectSpec, source: Source, assumed: Assumptions) -> int:
+    if not source.images:
+        return 0
+    if source.synthetic:
+        return int(assumed("data.image_size", spec.data.image_size, 32, "Enough for the generated patterns, and fast."))
+    reason = "What networks for photographs are used to."
+    return int(assumed("data.image_size", spec.data.image_size, 224, reason))
 
 
-def _refuse_contradictions(spec: ProjectSpec) -> None:
+def _length(spec: ProjectSpec, task: Task, assumed: Assumptions) -> int:
+    if not task.sequences:
+        return 0
+    return int(assumed("data.length", spec.data.length, 128, "Enough to see that context helps, and fast."))
+
+
+def _augmentation(spec: ProjectSpec, task: Task, source: Source, assumed: Assumptions) -> str:
+    if not (task.augments and source.images):
+        return "none"
+    reason = "Right for most images; a mirrored digit or sign is another class."
+    return str(assumed("data.augmentation", spec.data.augmentation, "light", reason))
+
+
+def _num_classes(spec: ProjectSpec, task: Task, source: Source, assumed: Assumptions) -> int | None:
     data = spec.data
-    if spec.device == "cpu" and spec.precision == "fp16":
-        raise UserError(
-            "precision fp16 is for GPUs, and device is cpu.", "Set precision to bf16 or fp32, or device to cuda."
-        )
+    if not task.classes:
+        return None
     if data.classes is not None:
-        if len(set(data.classes)) < len(data.classes):
-            twice = next(name for name in data.classes if data.classes.count(name) > 1)
-            raise UserError(f"data.classes names {twice!r} twice.", "Give every class one name.")
-        if data.num_classes not in (None, len(data.classes)):
-            raise UserError(
-                f"data.num_classes is {data.num_classes}, and data.classes has {len(data.classes)} names.",
-                "Leave data.num_classes out, or correct data.classes.",
-            )
-    if data.source == "synthetic" and data.root is not None:
-        raise UserError(
-            f"data.root is {data.root!r}, and data.source is synthetic, which reads no files.",
-            "Set data.source to image_folder, or leave data.root out.",
-        )
+        return len(data.classes)
+    if data.num_classes is not None:
+        return data.num_classes
+    if not source.synthetic:
+        assumed.note("data.classes", "as found", "The folders in ROOT/train, in alphabetical order.")
+        return None
+    count = task.classes
+    assumed.note("data.num_classes", count, "As in most small benchmarks.")
+    return count
 
 
-def _package(spec: ProjectSpec, folder_name: str, assumed: _Assumptions) -> str:
+def _package(spec: ProjectSpec, folder_name: str, assumed: Assumptions) -> str:
     if spec.name is not None:
         if _is_taken(spec.name):
             raise UserError(f"A package named {spec.name!r} would hide another module.", "Choose another name.")
@@ -207,20 +185,7 @@ def _is_taken(name: str) -> bool:
     return name in _TAKEN or name in sys.stdlib_module_names or keyword.iskeyword(name)
 
 
-def _num_classes(spec: ProjectSpec, assumed: _Assumptions) -> int | None:
-    data = spec.data
-    if data.classes is not None:
-        return len(data.classes)
-    if data.num_classes is not None:
-        return data.num_classes
-    if data.source == "image_folder":
-        assumed.note("data.classes", "as found", "The folders in ROOT/train, in alphabetical order.")
-        return None
-    assumed.note("data.num_classes", 10, "As in most small benchmarks.")
-    return 10
-
-
-def _precision(spec: ProjectSpec, assumed: _Assumptions) -> str:
+def _precision(spec: ProjectSpec, assumed: Assumptions) -> str:
     if spec.device == "cpu":
         return str(assumed("precision", spec.precision, "fp32", "Fastest and exact on most CPUs."))
     return str(
@@ -228,13 +193,3 @@ def _precision(spec: ProjectSpec, assumed: _Assumptions) -> str:
             "precision", spec.precision, "bf16", "Fast without loss scaling, on GPUs since 2020; fp16 for older ones."
         )
     )
-
-
-def _promise(goal: str) -> str:
-    wants_score = re.search(
-        r"guarant|at least|must reach|\d\s*%|[≥>]=?\s*\d|sota|state.of.the.art", goal, re.IGNORECASE
-    )
-    promised = "promised are code that ran its checks here, exact resume, and metrics exact on any number of processes"
-    if wants_score:
-        return f"No score can be promised before training on your data; {promised}."
-    return f"Not a setting; {promised}."

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dlcoder.scaffold.choices import SMALL_IMAGE, Choices
+from dlcoder.scaffold.choices import Choices
 from dlcoder.scaffold.config_forms import FORMS
 from dlcoder.scaffold.frameworks import FRAMEWORKS
 from dlcoder.scaffold.launchers import LAUNCHERS
@@ -86,6 +86,7 @@ def _context(choices: Choices) -> dict[str, object]:
         "framework": FRAMEWORKS[choices.framework],
         "form": FORMS[choices.config],
         "launch": LAUNCHERS[choices.launcher],
+        "flat": choices.layout == "flat",
         "p": choices.package,
         "title": choices.package.replace("_", " ").capitalize(),
     }
@@ -101,8 +102,7 @@ def data_settings(choices: Choices) -> list[Setting]:
     source, family = task.sources[choices.source], task.families[choices.family]
     settings = [*source.settings(choices)]
     if source.images:
-        small = family.smoke_size if choices.image_size > SMALL_IMAGE else min(family.smoke_size, 16)
-        smoke = max(small, family.multiple_of)
+        smoke = 16 if family.small_images and choices.small_images else family.smoke_size
         settings.append(Setting("image_size", choices.image_size, "Height and width in pixels.", smoke=smoke))
     settings.append(Setting("batch_size", choices.batch_size, "Samples in a micro-batch of one process.", smoke=5))
     meaning = "Loader processes of each process; raise it while time_data is not near 0."
@@ -151,6 +151,10 @@ def _bindings(choices: Choices) -> Bindings:
             "ema": Present() if choices.ema else Fixed("None"),
         },
         "AccelerateStep": {"ema": Present() if choices.ema else Fixed("None")},
+        "TrainModule": {"ema": Present() if choices.ema else Fixed("None")},
+        "Trainer": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
+        "predict": {"amp_dtype": amp},
+        "objective_means": {"amp_dtype": amp},
         task.evaluator[1]: {"amp_dtype": amp},
         family.symbol: model,
         "ResumableBatchSampler": {"with_epoch": Fixed(str(_augmented(choices)))},
@@ -167,9 +171,9 @@ def role_of(path: str, package: str) -> str:
     """What a file of the project is for."""
     if "/sample_data/" in path:
         return "sample data"
-    top, *rest = path.split("/")
-    if top == package:
-        return {"losses": "loss", "models": "model", "datasets": "data", "metrics": "metric"}.get(
-            rest[0] if len(rest) > 1 else "", rest[0] if len(rest) > 1 else "package"
-        )
-    return ROLES.get(top, "file")
+    top, *rest = path.removeprefix(f"{package}/").split("/")
+    kinds = {"losses": "loss", "models": "model", "datasets": "data", "metrics": "metric"}
+    kinds |= {"engine": "engine", "utils": "utils"}
+    if rest and top in kinds:
+        return kinds[top]
+    return ROLES.get(top, "package" if path.endswith(".py") else "file")

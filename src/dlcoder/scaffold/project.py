@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field, ValidationError
 from dlcoder.errors import UserError
 from dlcoder.progress import Progress, silent
 from dlcoder.sandbox.report import Check, Report
-from dlcoder.scaffold.choices import Assumption, Choices, decide
+from dlcoder.scaffold.assumptions import Assumption
+from dlcoder.scaffold.choices import Choices, decide
 from dlcoder.scaffold.config_forms import FORMS
 from dlcoder.scaffold.frameworks import FRAMEWORKS
 from dlcoder.scaffold.spec import ProjectSpec

@@ -1,24 +1,46 @@
-"""What a caller may ask of a project: every choice, typed, with only the task required."""
+"""What a caller may ask of a project: every choice, typed, with only the task required.
 
-from typing import Annotated, Any, Literal
+Bounds are checked here and not part of the schema, which every session of a client pays for.
+"""
+
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 # What a request may name some day, so that the refusal can say "not yet" rather than "unknown".
 _PLANNED: dict[str, tuple[str, ...]] = {
-    "task": ("detection", "segmentation", "generation", "self_supervised", "regression"),
+    "task": ("detection", "self_supervised"),
     "source": ("csv", "segmentation_pairs", "coco", "text", "tokens", "webdataset", "numpy"),
-    "framework": ("lightning",),
-    "layout": ("flat",),
 }
 
-Task = Literal["classification"]
+Task = Literal["classification", "segmentation", "regression", "generation"]
 Source = Literal["synthetic", "image_folder"]
-Family = Literal["small_cnn", "resnet"]
+Family = Literal["small_cnn", "resnet", "convnext", "vit", "unet", "deeplabv3_plus", "segformer", "mlp", "gpt"]
 Size = Literal["tiny", "small", "base", "large"]
-Precision = Literal["fp32", "bf16", "fp16"]
-Augmentation = Literal["none", "light", "strong"]
-Metric = Literal["accuracy", "balanced_accuracy", "macro_f1"]
+Metric = Literal[
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "micro_f1",
+    "mean_iou",
+    "mean_dice",
+    "pixel_accuracy",
+    "rmse",
+    "mae",
+    "r2",
+    "perplexity",
+]
+
+Number = TypeVar("Number", int, float)
+
+
+def _within(low: float, high: float) -> AfterValidator:
+    def check(value: Number) -> Number:
+        if not low <= value <= high:
+            raise ValueError(f"must be from {low:g} to {high:g}, is {value:g}")
+        return value
+
+    return AfterValidator(check)
 
 
 def _class_name(name: str) -> str:
@@ -38,6 +60,7 @@ class _Part(BaseModel):
             for field, planned in _PLANNED.items():
                 if field in cls.model_fields and values.get(field) in planned:
                     supported = cls.model_json_schema()["properties"][field]
+                    supported = supported.get("anyOf", [supported])[0]
                     options = supported.get("enum") or [supported.get("const")]
                     raise ValueError(
                         f"{field} {values[field]!r} is not supported yet; supported: {', '.join(map(str, options))}"
@@ -48,88 +71,78 @@ class _Part(BaseModel):
 class DataSpec(_Part):
     """Where samples come from and how they are treated."""
 
-    source: Source = Field(
-        default="synthetic",
-        description="synthetic: learnable images, made on the fly. image_folder: ROOT/{train,val}/<class>/*.jpg.",
+    source: Source | None = Field(
+        default=None, description="Default: synthetic, generated and learnable. image_folder: ROOT/{train,val}/CLASS/."
     )
-    root: str | None = Field(default=None, description="The folder with the data, for image_folder. Default: data.")
+    root: str | None = Field(default=None, description="Folder or file of the data. Default: data.")
     classes: list[Annotated[str, AfterValidator(_class_name)]] | None = Field(
-        default=None, min_length=2, max_length=20000, description="Names of the classes, in the order of their labels."
+        default=None, min_length=2, max_length=20000, description="Names, in the order of their labels."
     )
-    num_classes: int | None = Field(
-        default=None, ge=2, le=20000, description="Number of classes, where names do not matter."
+    num_classes: Annotated[int, _within(2, 20000)] | None = Field(
+        default=None, description="Where names do not matter."
     )
-    image_size: int | None = Field(
-        default=None, ge=8, le=1024, description="Height and width of the model's input in pixels."
+    multi_label: bool = Field(default=False, description="Classification: any number of classes a sample.")
+    image_size: Annotated[int, _within(8, 1024)] | None = Field(default=None, description="Height and width, pixels.")
+    length: Annotated[int, _within(2, 65536)] | None = Field(default=None, description="Tokens in a sequence.")
+    augmentation: Literal["none", "light", "strong"] | None = Field(
+        default=None, description="light: shift and flip; strong: also jitter and erasing."
     )
-    augmentation: Augmentation = Field(
-        default="light", description="none; light: shift and flip; strong: also jitter and erasing."
-    )
-    workers: int | None = Field(default=None, ge=0, le=64, description="Loader processes for each training process.")
+    workers: Annotated[int, _within(0, 64)] | None = Field(default=None, description="Loader processes a rank.")
 
 
 class ModelSpec(_Part):
     """What is trained."""
 
-    family: Family | None = Field(default=None, description="small_cnn for small images; resnet for any.")
-    size: Size | None = Field(
-        default=None, description="resnet: tiny = 18 layers and few channels, small = 18, base = 50, large = 101."
-    )
+    family: Family | None = Field(default=None, description="One that fits the task.")
+    size: Size | None = Field(default=None, description="Default: small.")
 
 
 class TrainSpec(_Part):
     """How it is trained."""
 
-    epochs: int | None = Field(default=None, ge=1, le=100000, description="Passes over the training data.")
-    batch_size: int | None = Field(
-        default=None, ge=2, le=65536, description="Samples in one forward pass of one process."
+    epochs: Annotated[int, _within(1, 100000)] | None = Field(default=None, description="Passes over the data.")
+    batch_size: Annotated[int, _within(2, 65536)] | None = Field(
+        default=None, description="Samples a forward pass and rank."
     )
-    accumulation: int = Field(default=1, ge=1, le=4096, description="Forward passes for one optimizer step.")
-    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd has Nesterov momentum.")
-    lr: float | None = Field(default=None, gt=0, le=100, description="Peak learning rate.")
-    weight_decay: float | None = Field(
-        default=None, ge=0, le=10, description="Decay of weights, not of biases and norms."
-    )
-    max_grad_norm: float | None = Field(
-        default=None, ge=0, description="Norm that the gradient is clipped to; 0 for no clipping."
-    )
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="Probability mass spread over all classes.")
-    ema: bool = Field(default=True, description="Evaluate an exponential moving average of the weights.")
+    accumulation: Annotated[int, _within(1, 4096)] = Field(default=1, description="Forward passes a step.")
+    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd: with Nesterov momentum.")
+    lr: Annotated[float, _within(1e-12, 100)] | None = Field(default=None, description="Peak learning rate.")
+    weight_decay: Annotated[float, _within(0, 10)] | None = Field(default=None, description="Of weights alone.")
+    max_grad_norm: Annotated[float, _within(0, 1e9)] | None = Field(default=None, description="0: no clipping.")
+    label_smoothing: Annotated[float, _within(0, 0.99)] = Field(default=0.0, description="Of one class a sample.")
+    ema: bool = Field(default=True, description="Evaluate averaged weights.")
 
 
 class ProjectSpec(_Part):
     """A project. Only `task` is required; what is left out gets a default that the answer lists with its reason."""
 
-    task: Task = Field(description="What the model does.")
+    task: Task = Field(description="generation: images, or text with model.family gpt.")
     name: str | None = Field(
-        default=None,
-        pattern=r"^[a-z][a-z0-9_]*$",
-        max_length=50,
-        description="Name of the Python package. Default: from path.",
+        default=None, pattern=r"^[a-z][a-z0-9_]*$", max_length=50, description="Of the package. Default: from path."
     )
     goal: str | None = Field(
-        default=None,
-        max_length=500,
-        description="What is hoped for, in the user's words. Answered with what can be promised.",
+        default=None, max_length=500, description="The user's hope, in words; answered with what can be promised."
     )
-    data: DataSpec = Field(default_factory=DataSpec, description="The data: source, classes, size, augmentation.")
-    model: ModelSpec = Field(default_factory=ModelSpec, description="The network: family and size.")
-    train: TrainSpec = Field(default_factory=TrainSpec, description="Optimizer, schedule, batch, averaging.")
-    metric: Metric | None = Field(default=None, description="Chooses the best checkpoint. Default: accuracy.")
-    framework: Literal["pytorch", "accelerate"] = Field(
-        default="pytorch", description="pytorch: plain loop, DDP through torchrun."
+    data: DataSpec = Field(default_factory=DataSpec, description="The data.")
+    model: ModelSpec = Field(default_factory=ModelSpec, description="The network.")
+    train: TrainSpec = Field(default_factory=TrainSpec, description="The training.")
+    metric: Metric | None = Field(default=None, description="Chooses the best checkpoint.")
+    framework: Literal["pytorch", "lightning", "accelerate"] = Field(
+        default="pytorch", description="pytorch: DDP by torchrun."
     )
     config: Literal["yaml", "toml", "argparse", "dataclass"] = Field(
-        default="yaml", description="Form of the settings files; argparse: JSON and flags."
+        default="yaml", description="Form of the settings; argparse: JSON and flags."
     )
     launcher: Literal["torchrun", "srun", "sbatch"] = Field(
-        default="torchrun", description="What starts several nodes; sbatch: a Slurm job that requeues itself."
+        default="torchrun", description="For several nodes; sbatch requeues itself."
     )
-    layout: Literal["package"] = Field(default="package", description="package: modules in a package beside train.py.")
-    precision: Precision | None = Field(default=None, description="Default: bf16, or fp32 for device cpu.")
-    device: Literal["auto", "cuda", "cpu"] = Field(default="auto", description="What the project is meant to train on.")
-    reproducible: bool = Field(
-        default=True,
-        description="Deterministic kernels: a resumed run equals an uninterrupted one bit for bit on GPUs too.",
+    layout: Literal["package", "flat"] = Field(default="package", description="flat: no package.")
+    precision: Literal["fp32", "bf16", "fp16"] | None = Field(
+        default=None, description="Default: bf16; fp32 for device cpu."
     )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of everything random.")
+    gpu_memory_gb: Annotated[float, _within(1, 1000)] | None = Field(
+        default=None, description="Memory of one GPU: a batch that does not fit is refused, with one that does."
+    )
+    device: Literal["auto", "cuda", "cpu"] = Field(default="auto", description="What it will train on.")
+    reproducible: bool = Field(default=True, description="Resume bit for bit on GPUs too.")
+    seed: Annotated[int, _within(0, 2**32 - 1)] = Field(default=0, description="Of everything random.")

@@ -106,6 +106,7 @@ class Source:
         collate: The function that makes a batch of samples, where they cannot just be stacked.
         files: A few files to prove the project with, by their path in tests/sample_data; none where nothing is read.
         images: Whether a sample has an image.
+        text: The expression of the text of `row`, a list of tokens, where there is one.
         bindings: What is known about options of its components.
     """
 
@@ -118,6 +119,7 @@ class Source:
     collate: str = ""
     files: Callable[[], dict[str, bytes]] = dict
     images: bool = True
+    text: str = ""
     bindings: Mapping[str, Mapping[str, Binding]] = field(default_factory=dict)
 
     @property
@@ -157,6 +159,10 @@ class Task:
         objective_settings: Settings below `train` that are arguments of the objective.
         bindings: What is known about options of its components.
         augments: Whether training images can be changed at random.
+        classes: How many classes there are by default; 0 where a task has none.
+        sequences: Whether a sample is a sequence of tokens.
+        label_smoothing: Whether targets can be smoothed.
+        batch_size: Samples in a micro-batch, by default.
         epochs: Epochs on data that are generated, and on others.
         lr: The peak learning rate with AdamW, and with SGD.
     """
@@ -176,6 +182,9 @@ class Task:
     objective_settings: Callable[["Choices"], tuple[Setting, ...]] = lambda _: ()
     bindings: Mapping[str, Mapping[str, Binding]] = field(default_factory=dict)
     augments: bool = False
+    classes: int = 0
+    sequences: bool = False
+    label_smoothing: bool = False
     batch_size: int = 64
     epochs: tuple[int, int] = (10, 30)
     lr: Mapping[str, float] = field(default_factory=lambda: {"adamw": 1e-3, "sgd": 0.1})

@@ -43,4 +43,6 @@ CLASSIFICATION = Task(
     objective_settings=_settings,
     bindings={"CrossEntropyLoss": {"reduction": Fixed('"sum"'), "z_loss": Fixed("None")}},
     augments=True,
+    classes=10,
+    label_smoothing=True,
 )

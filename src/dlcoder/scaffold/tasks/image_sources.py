@@ -16,14 +16,12 @@ def root(choices: "Choices", meaning: str) -> Setting:
     return Setting("root", choices.root, meaning, smoke="tests/sample_data")
 
 
-def generated(
-    choices: "Choices", meaning: str = "Standard deviation of the noise, where the signal's is 1."
-) -> tuple[Setting, ...]:
+def generated(choices: "Choices", noise: float = 1.0) -> tuple[Setting, ...]:
     """The settings of data that are made rather than read."""
     return (
         Setting("train_samples", 4096, "Generated for training.", smoke=85),
         Setting("val_samples", 1024, "Generated for validation, with another seed.", smoke=33),
-        Setting("noise", 1.0, meaning),
+        Setting("noise", noise, "Standard deviation of the noise, where the signal's is about 1."),
     )
 
 

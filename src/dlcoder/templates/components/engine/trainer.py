@@ -50,7 +50,8 @@ class Trainer:
         epochs: Epochs in the whole run.
         accumulate: Micro-batches in a window.
         save_every: Steps between checkpoints within an epoch.
-        metric: The metric that the best checkpoint is chosen by; more is better.
+        metric: The metric that the best checkpoint is chosen by.
+        lower_is_better: Whether the metric is an error.
     """
 
     step: Step
@@ -67,6 +68,7 @@ class Trainer:
     accumulate: int
     save_every: int
     metric: str
+    lower_is_better: bool = False
     progress: ProgressLine = field(default_factory=ProgressLine)
 
     def fit(self) -> bool:
@@ -120,5 +122,6 @@ class Trainer:
         record = {"step": position.step, "epoch": position.epoch, **metrics}
         self.eval_log.write(record)
         self.progress.finish(record)
-        improved = position.finish_epoch(metrics[f"metric_{self.metric}"])
+        value = metrics[f"metric_{self.metric}"]
+        improved = position.finish_epoch(-value if self.lower_is_better else value)
         self.checkpointer.save(*(["best.pt"] if improved else []), "last.pt")

@@ -8,10 +8,28 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from dlcoder.templates.components.engine.accelerate_step import AccelerateStep, world_of
-from dlcoder.templates.components.engine.classification import Classification
 from dlcoder.templates.components.engine.ema import Ema
 from dlcoder.templates.components.engine.objective import NonFiniteError
 from dlcoder.templates.components.engine.schedule import WarmupCosine
+
+
+class CrossEntropy:
+    """A plain objective."""
+
+    def count(self, batch: tuple[Tensor, ...]) -> int:
+        return len(batch[0])
+
+    def __call__(
+        self, model: nn.Module, batch: tuple[Tensor, ...]
+    ) -> dict[str, Tensor]:
+        images, labels = batch
+        logits = model(images)
+        return {
+            "loss_cross_entropy": nn.functional.cross_entropy(
+                logits, labels, reduction="sum"
+            ),
+            "metric_accuracy": (logits.argmax(dim=1) == labels).sum(),
+        }
 
 
 def batch(size: int) -> tuple[Tensor, Tensor]:
@@ -27,7 +45,7 @@ def make(*, max_grad_norm: float = 1e9) -> AccelerateStep:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     return AccelerateStep(
         model,
-        Classification(),
+        CrossEntropy(),
         optimizer,
         WarmupCosine(optimizer, peak=0.5, total_updates=100, warmup_updates=0),
         Accelerator(cpu=True),

@@ -10,7 +10,6 @@ from torch import Tensor, distributed, nn
 from torch.amp import GradScaler
 from torch.multiprocessing.spawn import spawn
 
-from dlcoder.templates.components.engine.classification import Classification
 from dlcoder.templates.components.engine.ema import Ema
 from dlcoder.templates.components.engine.objective import NonFiniteError
 from dlcoder.templates.components.engine.schedule import WarmupCosine
@@ -19,6 +18,25 @@ from dlcoder.templates.components.utils.distributed import World, parallelize
 
 ALONE = World(rank=0, size=1, device=torch.device("cpu"))
 Batch = tuple[Tensor, Tensor]
+
+
+class CrossEntropy:
+    """A plain objective."""
+
+    def count(self, batch: tuple[Tensor, ...]) -> int:
+        return len(batch[0])
+
+    def __call__(
+        self, model: nn.Module, batch: tuple[Tensor, ...]
+    ) -> dict[str, Tensor]:
+        images, labels = batch
+        logits = model(images)
+        return {
+            "loss_cross_entropy": nn.functional.cross_entropy(
+                logits, labels, reduction="sum"
+            ),
+            "metric_accuracy": (logits.argmax(dim=1) == labels).sum(),
+        }
 
 
 def batch(size: int, seed: int = 0) -> Batch:
@@ -40,7 +58,7 @@ def make(
     schedule = WarmupCosine(optimizer, peak=0.5, total_updates=100, warmup_updates=0)
     return TrainStep(
         parallelize(model, world),
-        Classification(),
+        CrossEntropy(),
         optimizer,
         schedule,
         world,
