@@ -1,5 +1,6 @@
 """From a plan to the bytes of every file: specialized, pruned, formatted."""
 
+import json
 import re
 import subprocess
 import tempfile
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlcoder.scaffold.config_forms import ConfigForm, in_form
+from dlcoder.scaffold.layout import flat, top_modules
 from dlcoder.scaffold.plan import Plan
 from dlcoder.templates.specialize import COMPONENTS, specialize
 
@@ -36,7 +38,11 @@ def render(plan: Plan) -> dict[str, str]:
         kind, name = component
         for path in (f"{plan.package}/{kind}/{name}.py", _test_path(component)):
             files.pop(path, None)
-    return dict(sorted((files | _package_files(wanted, plan)).items()))
+    files |= _package_files(wanted, plan)
+    if plan.context["flat"]:
+        files = flat(files, plan.package)
+        files = tidy(files, plan.package, modules=top_modules(files))
+    return dict(sorted(files.items()))
 
 
 Component = tuple[str, str]
@@ -137,17 +143,20 @@ _tidied: dict[tuple[str, ...], str] = {}
 """Formatted text by what it was and how it was to look: most files are the same from project to project."""
 
 
-def tidy(files: dict[str, str], package: str, style: tuple[str, ...] = ()) -> dict[str, str]:
+def tidy(
+    files: dict[str, str], package: str, style: tuple[str, ...] = (), modules: tuple[str, ...] = ()
+) -> dict[str, str]:
     """Remove unused imports, sort the others, and format.
 
     Args:
         files: Texts by path.
         package: The package whose imports come last.
         style: Settings of ruff, such as `line-length=100`.
+        modules: Further modules whose imports come last.
     """
     new = {path: text for path, text in files.items() if path.endswith(".py") and (text, *style) not in _tidied}
     if new:
-        own = f'lint.isort.known-first-party=["{package}", "train", "evaluate"]'
+        own = f"lint.isort.known-first-party={json.dumps([package, 'train', 'evaluate', *modules])}"
         with tempfile.TemporaryDirectory(prefix="dlcoder-") as folder:
             _write(Path(folder), new)
             options = [part for option in (own, _JOIN, _STANDARD, *style) for part in ("--config", option)]
