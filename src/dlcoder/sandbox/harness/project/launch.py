@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import faulthandler
 import os
@@ -9,9 +10,10 @@ import random
 import runpy
 import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import torch
 
@@ -50,14 +52,36 @@ def run_rank(spec: dict[str, Any], rank: int) -> int:
     _enter(spec, observer)
     ends = _install(observer)
     trace.write("start", rank=rank, torch=torch.__version__, cuda=torch.cuda.is_available())
+
+    def note_end(code: int) -> None:
+        with contextlib.suppress(Exception):
+            ends()
+        trace.write("end", code=code, steps=observer.steps, backwards=observer.backwards)
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+    _watch_exit(trace, note_end)
     code = _execute(spec["entry"], trace)
-    with contextlib.suppress(Exception):
-        ends()
-    trace.write("end", code=code, steps=observer.steps, backwards=observer.backwards)
-    with contextlib.suppress(Exception):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    note_end(code)
     return code
+
+
+def _watch_exit(trace: Trace, note_end: Callable[[int], None]) -> None:
+    """Let a program that leaves by `os._exit`, as under a launcher it may, be judged like one that returns.
+
+    Only the main thread's call is its end: from another thread it cuts the training off.
+    """
+    leave = os._exit
+
+    def leave_noted(status: int) -> None:
+        if trace.mine and threading.current_thread() is threading.main_thread():
+            note_end(status)
+        leave(status)
+
+    os._exit = leave_noted  # type: ignore[assignment]
+    # What the process that forked this one would do at its end is none of the program's business.
+    atexit._clear()
 
 
 def _enter(spec: dict[str, Any], observer: Observer) -> None:

@@ -209,7 +209,7 @@ class Runner:
         pid = os.fork()
         if pid:
             return pid
-        code = 1
+        code, leave = 1, os._exit
         try:
             _detach(output)
             os.environ.update(self.env)
@@ -233,7 +233,7 @@ class Runner:
             sys.stderr.flush()
             code = WATCHERS_FAILED
         finally:
-            os._exit(code)
+            leave(code)
 
     def _fork_torchrun(self, spec: dict[str, Any], world: int, output: Path) -> int:
         here = Path(__file__).resolve()

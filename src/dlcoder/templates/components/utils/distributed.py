@@ -4,10 +4,12 @@ Works alike under torchrun and without it: one plain process is a world of size 
 in which every collective is the identity.
 """
 
+import atexit
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -67,6 +69,20 @@ def leave_world() -> None:
     """Leave the process group. Not for use after an error: other ranks may be gone."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+def end_process(status: int) -> NoReturn:
+    """End the program with `status`, as its last act.
+
+    A process that a launcher started does not take the interpreter apart: a thread of
+    Gloo or NCCL still awake would abort it, and a finished run would count as failed.
+    """
+    if "RANK" in os.environ:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:

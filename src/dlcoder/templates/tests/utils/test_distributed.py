@@ -10,6 +10,7 @@ from torch.multiprocessing.spawn import spawn
 
 from dlcoder.templates.components.utils.distributed import (
     World,
+    end_process,
     from_main,
     gather,
     gradient_sync,
@@ -28,6 +29,12 @@ def test_alone_everything_is_the_identity(monkeypatch: pytest.MonkeyPatch) -> No
     assert (world.rank, world.size, world.is_main) == (0, 1, True)
     assert sum_over_ranks(torch.ones(2)).tolist() == [1, 1]
     assert (from_main(3), gather(3), on_any_rank(True, world)) == (3, [3], True)
+
+
+def test_the_exit_status_is_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(SystemExit, match="143"):
+        end_process(143)
 
 
 def test_two_ranks_agree(tmp_path: Path) -> None:
@@ -53,8 +60,8 @@ def _rank(rank: int, meeting: str) -> None:
     means = gather(norm.get_buffer("running_mean").tolist())
     assert means[0] == means[1]
     _check_gradients(world)
-    # Gloo's threads can hang or abort a process that ends in the ordinary way.
-    os._exit(0)
+    os.environ["RANK"] = str(rank)
+    end_process(0)
 
 
 def _check_gradients(world: World) -> None:
