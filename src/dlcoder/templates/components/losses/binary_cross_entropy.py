@@ -41,7 +41,7 @@ class BinaryCrossEntropyLoss(nn.Module):
         if pos_weight is None:
             self.pos_weight = None
         else:
-            self.register_buffer("pos_weight", torch.tensor(pos_weight))
+            self.register_buffer("pos_weight", torch.as_tensor(pos_weight))
         self.ignore_index = ignore_index
         self.reduction = reduction
 

@@ -45,7 +45,7 @@ class CrossEntropyLoss(nn.Module):
         if class_weights is None:
             self.class_weights = None
         else:
-            self.register_buffer("class_weights", torch.tensor(class_weights))
+            self.register_buffer("class_weights", torch.as_tensor(class_weights))
         self.label_smoothing = label_smoothing
         self.z_loss = z_loss
         self.ignore_index = ignore_index

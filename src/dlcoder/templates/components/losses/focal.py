@@ -12,6 +12,8 @@ Paper: Lin et al., "Focal Loss for Dense Object Detection", 2017,
 https://arxiv.org/abs/1708.02002
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -21,15 +23,17 @@ class FocalLoss(nn.Module):
 
     Args:
         gamma: Focusing exponent, at least 0; larger values mute easy positions more.
-        alpha: Weight of each class, `(C,)`; `None` weighs all alike.
+        alpha: Weight of each class; `None` weighs all alike.
         ignore_index: Target value of positions that take no part.
     """
+
+    alpha: Tensor | None
 
     def __init__(
         self,
         *,
         gamma: float = 2.0,
-        alpha: Tensor | None = None,
+        alpha: Sequence[float] | None = None,
         ignore_index: int = -100,
     ) -> None:
         super().__init__()
@@ -37,8 +41,10 @@ class FocalLoss(nn.Module):
             raise ValueError(f"gamma must be at least 0, got {gamma}")
         self.gamma = gamma
         self.ignore_index = ignore_index
-        self.alpha: Tensor | None
-        self.register_buffer("alpha", alpha)
+        if alpha is None:
+            self.alpha = None
+        else:
+            self.register_buffer("alpha", torch.as_tensor(alpha))
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss in float32 or wider.
@@ -53,7 +59,7 @@ class FocalLoss(nn.Module):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         valid = target != self.ignore_index
         index = target.where(valid, 0)
-        ce = -target_log_prob(logits, index) * valid
+        ce = -target_log_prob(logits, index).where(valid, 0)
         # 1 - exp(-ce) loses all digits for small ce, and its power has an infinite
         # slope at 0 when gamma < 1.
         miss = -torch.expm1(-ce)

@@ -56,7 +56,7 @@ class OhemCrossEntropyLoss(nn.Module):
         """
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         valid = target != self.ignore_index
-        ce = -target_log_prob(logits, target.where(valid, 0)) * valid
+        ce = -target_log_prob(logits, target.where(valid, 0)).where(valid, 0)
         ce, valid = ce.flatten(), valid.flatten()
         kept_count = max(1, round(self.min_kept * ce.numel()))
         least_kept_loss = ce.detach().topk(kept_count, sorted=False).values.amin()
