@@ -13,7 +13,10 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from dlcoder.errors import UserError
+from dlcoder.experiments.arms import group
+from dlcoder.experiments.metrics import lower_is_better
 from dlcoder.experiments.report import make_report
+from dlcoder.experiments.runs import Run
 from dlcoder.experiments.summary import Summary, summarize
 
 SEEDS = range(6)
@@ -266,6 +269,34 @@ def test_a_run_that_ended_before_its_others_is_named(tmp_path: Path) -> None:
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))
     summary = summarize([tmp_path], "old", None)
     assert warned(summary, "new/seed2.jsonl at step 40", "stopped early, or killed")
+
+
+@pytest.mark.parametrize(
+    "name", ["val_mse", "test/mae", "wer", "eval_loss", "FID", "top1_error", "bits/bpb", "val/ece"]
+)
+def test_less_is_better_of_what_measures_errors(name: str) -> None:
+    assert lower_is_better(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["accuracy", "mAP", "transfer", "fidelity", "f1_macro", "bleu", "dice", "interval_hits"]
+)
+def test_more_is_better_of_what_measures_success(name: str) -> None:
+    assert not lower_is_better(name)
+
+
+@pytest.mark.parametrize(
+    ("names", "arms"),
+    [
+        (["lr0.1-seed0", "lr0.1-seed1", "lr0.01-seed0"], ["lr0.1", "lr0.01"]),
+        (["resnet18", "resnet50"], ["resnet18", "resnet50"]),
+        (["seed_1/base", "seed_2/base", "seed_1/new"], ["base", "new"]),
+        (["base/version_0", "base/version_1", "new_run2", "new_run3"], ["base", "new"]),
+        (["a-1.jsonl", "a-2.jsonl", "b.jsonl"], ["a", "b"]),
+    ],
+)
+def test_names_tell_repetitions_from_arms(names: list[str], arms: list[str]) -> None:
+    assert [arm.name for arm in group([Run(name, "log") for name in names])] == arms
 
 
 def test_one_seed_is_never_a_finding(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ _IDENTITY = re.compile(
 )
 _CONTROL_NAME = re.compile(r"^(baseline|control|base|default|reference|vanilla|full)\b", re.IGNORECASE)
 _SEED = re.compile(r"(?:^|(?<=[-_/ ]))seed[-_=]?\d+(?:$|[-_/ ])", re.IGNORECASE)
-_REPEAT = re.compile(r"[-_/ ]?(?:seed|s|run|rep|trial|version)?[-_=]?\d+$", re.IGNORECASE)
+_REPEAT = re.compile(r"(?:[-_/ ](?:s|run|rep|trial|version)?|run|rep|trial|version)[-_=]?\d+$", re.IGNORECASE)
 
 
 @dataclass
@@ -62,8 +62,9 @@ def group(runs: Sequence[Run]) -> list[Arm]:
 
 def _without_seed(name: str) -> str:
     """The name of a run without what tells it from its repetitions, wherever that stands."""
-    bare = _SEED.sub("", re.sub(r"\.[A-Za-z]\w*$", "", name))
-    return _REPEAT.sub("", bare.strip("/-_ ")).strip("/-_ ")
+    bare = re.sub(r"\.[A-Za-z]\w*$", "", name)
+    pattern = _SEED if _SEED.search(bare) else _REPEAT
+    return pattern.sub("", bare).strip("/-_ ")
 
 
 def _varying(runs: Sequence[Run]) -> list[str]:

@@ -61,7 +61,8 @@ def _scan(data: bytes, wanted: frozenset[str]) -> Columns | None:
     """The wanted quantities of flat records of numbers; None where the records are not that plain."""
     import msgspec
 
-    data = data[: data.rfind(b"\n") + 1]
+    if not data.endswith(b"\n"):
+        data = data[: data.rfind(b"\n") + 1]
     chosen = [name for name in STEP_NAMES if name in wanted] + sorted(wanted.difference(STEP_NAMES))
     kind = float | None | msgspec.UnsetType
     names = {f"field{index}": name for index, name in enumerate(chosen)}
@@ -70,8 +71,8 @@ def _scan(data: bytes, wanted: frozenset[str]) -> Columns | None:
         rows = _decoded(msgspec.json.Decoder(record), data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    if data.count(b"{") != len(rows):
-        return None  # nested records
+    if any("." in name for name in chosen) and data.count(b"{") != len(rows):
+        return None  # a dotted name may be that of a nested record
     columns = {name: list(map(attrgetter(field), rows)) for field, name in names.items()}
     return _columns(columns, msgspec.UNSET, len(rows))
 

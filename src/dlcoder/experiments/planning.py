@@ -11,13 +11,13 @@ from dlcoder.experiments.baseline import Baseline, baseline_of
 from dlcoder.experiments.design import PlannedArm, arms_of
 from dlcoder.experiments.goal import Goal
 from dlcoder.experiments.intervals import deviation
+from dlcoder.experiments.metrics import lower_is_better
 from dlcoder.experiments.power import detectable_effect, deviation_range, power, seeds_needed
 from dlcoder.experiments.runs import flatten
 
 ALPHA, POWER, FAILURES = 0.05, 0.8, 1.15
 """The chance of a false finding, the chance to see the effect of interest, and the share of runs that fail anyhow."""
 _PROMISE = re.compile(r"\b(guarantee|promise|ensure|make sure|must (reach|get|beat|achieve))\b", re.I)
-_LOSS_LIKE = re.compile(r"loss|err|perplexity|ppl|rmse|mse|mae|fid|wer|cer|nll|time|latency|ece|brier", re.I)
 _MOST_SEEDS = 100
 _CORRELATION = 0.5
 
@@ -100,7 +100,7 @@ def make_plan(goal: Goal, baseline: Baseline | None = None, measured: Measured |
     baseline = baseline or baseline_of(goal.baseline, None, Path.cwd())
     baseline = replace(baseline, settings={**baseline.settings, **flatten(goal.settings)})
     arms = arms_of(goal)
-    lower = goal.direction == "min" if goal.direction else bool(_LOSS_LIKE.search(goal.metric or ""))
+    lower = goal.direction == "min" if goal.direction else lower_is_better(goal.metric or "")
     plan = Plan(goal, baseline, lower, arms, 0, None, _CORRELATION, 1.0, 0.0, math.inf, None, None, None)
     if goal.direction is None:
         plan.assumptions.append(f"direction: {'less' if lower else 'more'} of {goal.metric} is better, by its name.")

@@ -58,21 +58,31 @@ def search(folder: Path, cwd: Path | None = None) -> int:
         raise UserError(f"{str(folder)!r} holds no plan that tunes.", "Make one with tune and path set.") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = JournalStorage(JournalFileBackend(str(folder / "study.journal")))
-    live, tuned = LiveLine(), {}
+    live, studies = LiveLine(), []
     for index, arm in enumerate(spec["arms"]):
         study = optuna.create_study(
             storage=storage, study_name=f"arm{index}", direction=spec["direction"], load_if_exists=True
         )
         study.set_user_attr("arm", arm["name"])
+        studies.append(study)
         while trial := _next(study, spec, folder):
             live(f"{arm['name']}: trial {trial.number + 1} of {spec['trials']}", _share(study, index, spec))
             _try(study, trial, spec, arm, folder, cwd or Path(plan["cwd"]))
-        tuned[arm["name"]] = _best(study, spec)
     live.clear()
-    if _busy(storage, len(spec["arms"])):
+    if any(map(_busy, studies)):
         print("Other workers are still at their last trials; the last of them writes tuned.json.")
         return 0
-    (folder / "tuned.json").write_text(json.dumps(tuned, indent=1) + "\n")
+    return _finish(folder, {study.user_attrs["arm"]: _best(study, spec) for study in studies})
+
+
+def _busy(study: optuna.Study) -> bool:
+    return any(not trial.user_attrs.get(_LOST) for trial in study.get_trials(states=(TrialState.RUNNING,)))
+
+
+def _finish(folder: Path, tuned: dict[str, dict[str, Any]]) -> int:
+    partial = folder / f"tuned.{os.getpid()}.partial"
+    partial.write_text(json.dumps(tuned, indent=1) + "\n")
+    partial.replace(folder / "tuned.json")
     bad = [name for name, params in tuned.items() if not params]
     print(f"Tuned {len(tuned) - len(bad)} of {len(tuned)} arms: tuned.json. Next: dlcoder plan run {folder}")
     if bad:
@@ -82,12 +92,6 @@ def search(folder: Path, cwd: Path | None = None) -> int:
 
 def _share(study: optuna.Study, index: int, spec: dict[str, Any]) -> float:
     return float((index + min(len(study.trials) / spec["trials"], 1)) / len(spec["arms"]))
-
-
-def _busy(storage: JournalStorage, arms: int) -> bool:
-    studies = [optuna.load_study(study_name=f"arm{index}", storage=storage) for index in range(arms)]
-    running = [trial for study in studies for trial in study.get_trials(states=(TrialState.RUNNING,))]
-    return any(not trial.user_attrs.get(_LOST) for trial in running)
 
 
 def _counted(study: optuna.Study) -> list[FrozenTrial]:

@@ -13,16 +13,13 @@ from dlcoder.experiments.arms import Arm, choose_control, group, inner_differenc
 from dlcoder.experiments.comparisons import Comparison, compare, holm
 from dlcoder.experiments.interactions import Interaction, interactions
 from dlcoder.experiments.intervals import Interval, bootstrap_interval, deviation, mean, t_interval
+from dlcoder.experiments.metrics import lower_is_better
 from dlcoder.experiments.power import detectable_effect
 from dlcoder.experiments.ranking import Rank, best_of, rank_stability
 from dlcoder.experiments.reading import read_runs
 from dlcoder.experiments.runs import Run
 from dlcoder.progress import Progress, silent
 
-_LOWER = re.compile(
-    r"loss|err(or)?\b|perplexity|ppl|rmse|\bmse|\bmae|\bfid|\bwer\b|\bcer\b|nll|bpb|bpc|latency|time|ece|brier|memory",
-    re.I,
-)
 _WANTED = (
     "accuracy",
     "top1",
@@ -106,7 +103,7 @@ def summarize(paths: Sequence[Path], baseline: str | None, metric: str | None, p
     # Losses are read in any case: they tell a diverged run.
     runs = read_runs(paths, lambda names: _to_read(names, name), progress)
     name = _match(runs, name)
-    lower = bool(_LOWER.search(name)) if lower is None else lower
+    lower = lower_is_better(name) if lower is None else lower
     arms = group(runs)
     control, guess = choose_control(arms, baseline)
     set_changes(arms, control)
