@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,13 @@ def test_a_batch_that_does_not_fit_is_refused_with_one_that_does():
 def test_a_model_that_does_not_fit_at_all_is_refused_as_such():
     with pytest.raises(UserError, match="smaller model"):
         refuse_too_large(LARGE, 4, 1)
+
+
+def test_a_project_says_what_a_step_needs_and_refuses_a_gpu_that_is_too_small(tmp_path):
+    spec = {"task": "classification", "gpu_memory_gb": 1, "train": {"batch_size": 8192}}
+    with pytest.raises(UserError, match="does not fit into 1 GB") as refused:
+        asyncio.run(scaffold_project(tmp_path / "a", ProjectSpec.model_validate(spec)))
+    assert not (tmp_path / "a").exists() and refused.value.next_step
+    small = {"task": "classification", "gpu_memory_gb": 2}
+    answer = asyncio.run(scaffold_project(tmp_path / "b", ProjectSpec.model_validate(small)))
+    assert re.search(r"with batches of 64 \(activations \d\d MB, weights 1 MB", answer.memory)

@@ -52,6 +52,7 @@ class Scaffolded(BaseModel):
     next_steps: list[str]
     changes: list[ProjectChange] = Field(default_factory=list, description="What an update does, file by file.")
     diff: str = Field(default="", description="The update as a patch, for a dry run.")
+    memory: str = Field(default="", description="What a training step needs on a GPU, counted.")
 
 
 async def scaffold_project(
@@ -83,6 +84,7 @@ async def scaffold_project(
         return _answer(path, choices, files, _not_run("dry_run: nothing was written or run"), dry_run=True)
     with staged(path) as stage:
         stage.write(files, executable=frozenset(p for p in files if p.startswith("scripts/")))
+        memory = await _memory(stage.root, spec, choices, validate)
         report = await _prove(stage.root, validate, progress)
         if validate != "none" and not report.passed:
             raise UserError(
@@ -92,7 +94,29 @@ async def scaffold_project(
             )
         stage.publish()
     progress("done", 1.0)
-    return _answer(path, choices, files, report, dry_run=False)
+    answer = _answer(path, choices, files, report, dry_run=False)
+    answer.memory = memory
+    return answer
+
+
+async def _memory(root: Path, spec: ProjectSpec, choices: Choices, validate: Validation) -> str:
+    """What a training step needs, as a sentence; empty where nothing is to be run or it cannot be counted.
+
+    Raises:
+        UserError: It is more than the GPU has that the request names.
+    """
+    if validate == "none":
+        return ""
+    from dlcoder.scaffold.memory import estimate, refuse_too_large
+    from dlcoder.scaffold.plan import data_settings
+
+    smoke = {setting.name: setting.smoke for setting in data_settings(choices) if setting.in_smoke}
+    memory = await estimate(root, choices, smoke)
+    if memory is None:
+        return ""
+    if spec.gpu_memory_gb is not None:
+        refuse_too_large(memory, spec.gpu_memory_gb, choices.accumulation)
+    return memory.text()
 
 
 async def _update(

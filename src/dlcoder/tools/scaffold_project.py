@@ -32,7 +32,7 @@ class ScaffoldOutput(Scaffolded, ToolOutput):
 
     def text(self) -> str:
         """The verdict, the tree, what was assumed, what to do next."""
-        lines = [self._verdict(), *self._changes(), "", self.tree]
+        lines = [self._verdict(), *self._changes(), *([self.memory] if self.memory else []), "", self.tree]
         if self.assumptions:
             lines += ["", "Assumed (change it in spec):"]
             lines += [f"- {a.field} = {a.value}: {a.reason}" for a in self.assumptions]
