@@ -77,7 +77,7 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
     reason = "No data was named: these are generated, and learnable."
     source_name = assumed("data.source", data.source, "synthetic", reason)
     source = task.sources[source_name]
-    image_size = _image_size(spec, source, assumed)
+    image_size = _image_size(spec, task, source, assumed)
     family = assumed("model.family", spec.model.family, *task.default_family(image_size))
     size = assumed("model.size", spec.model.size, "small", "The smallest that is worth comparing with; grow it later.")
     epochs = task.epochs[0 if source.synthetic else 1]
@@ -129,13 +129,14 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
     )
 
 
-def _image_size(spec: ProjectSpec, source: Source, assumed: Assumptions) -> int:
+def _image_size(spec: ProjectSpec, task: Task, source: Source, assumed: Assumptions) -> int:
     if not source.images:
         return 0
+    generated, usual = task.image_sizes
     if source.synthetic:
-        return int(assumed("data.image_size", spec.data.image_size, 32, "Enough for the generated patterns, and fast."))
-    reason = "What networks for photographs are used to."
-    return int(assumed("data.image_size", spec.data.image_size, 224, reason))
+        reason = "Enough for what is generated, and fast."
+        return int(assumed("data.image_size", spec.data.image_size, generated, reason))
+    return int(assumed("data.image_size", spec.data.image_size, usual, "Usual for photographs."))
 
 
 def _length(spec: ProjectSpec, task: Task, assumed: Assumptions) -> int:

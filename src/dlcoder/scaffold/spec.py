@@ -9,13 +9,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 # What a request may name some day, so that the refusal can say "not yet" rather than "unknown".
 _PLANNED: dict[str, tuple[str, ...]] = {
-    "task": ("detection", "self_supervised"),
+    "task": ("self_supervised",),
     "source": ("csv", "segmentation_pairs", "coco", "text", "tokens", "webdataset", "numpy"),
 }
 
-Task = Literal["classification", "segmentation", "regression", "generation"]
+Task = Literal["classification", "detection", "segmentation", "regression", "generation"]
 Source = Literal["synthetic", "image_folder"]
-Family = Literal["small_cnn", "resnet", "convnext", "vit", "unet", "deeplabv3_plus", "segformer", "mlp", "gpt"]
+Family = Literal["small_cnn", "resnet", "convnext", "vit", "unet", "deeplabv3_plus", "segformer", "fcos", "mlp", "gpt"]
 Size = Literal["tiny", "small", "base", "large"]
 Metric = Literal[
     "accuracy",
@@ -25,6 +25,9 @@ Metric = Literal[
     "mean_iou",
     "mean_dice",
     "pixel_accuracy",
+    "map",
+    "map_50",
+    "map_75",
     "rmse",
     "mae",
     "r2",

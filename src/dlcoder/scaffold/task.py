@@ -163,6 +163,7 @@ class Task:
         sequences: Whether a sample is a sequence of tokens.
         label_smoothing: Whether targets can be smoothed.
         batch_size: Samples in a micro-batch, by default.
+        image_sizes: Height and width of generated images, and of others, by default.
         epochs: Epochs on data that are generated, and on others.
         lr: The peak learning rate with AdamW, and with SGD.
     """
@@ -186,5 +187,6 @@ class Task:
     sequences: bool = False
     label_smoothing: bool = False
     batch_size: int = 64
+    image_sizes: tuple[int, int] = (32, 224)
     epochs: tuple[int, int] = (10, 30)
     lr: Mapping[str, float] = field(default_factory=lambda: {"adamw": 1e-3, "sgd": 0.1})

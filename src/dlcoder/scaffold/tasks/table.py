@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from dlcoder.scaffold.task import Task
 from dlcoder.scaffold.tasks.classification import CLASSIFICATION
+from dlcoder.scaffold.tasks.detection import DETECTION
 from dlcoder.scaffold.tasks.language_modeling import LANGUAGE_MODELING
 from dlcoder.scaffold.tasks.multilabel import MULTILABEL
 from dlcoder.scaffold.tasks.regression import REGRESSION
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 TASKS: dict[str, Task] = {
     "classification": CLASSIFICATION,
     "multilabel": MULTILABEL,
+    "detection": DETECTION,
     "segmentation": SEGMENTATION,
     "regression": REGRESSION,
     "language_modeling": LANGUAGE_MODELING,

@@ -1,6 +1,6 @@
 """A loader that keeps the device busy and leaves the global random state alone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ def make_loader(
     batch_sampler: Sampler[list[Any]] | None = None,
     sampler: Sampler[Any] | None = None,
     batch_size: int = 1,
+    collate: Callable[[Any], Any] | None = None,
 ) -> DataLoader[Any]:
     """Build a loader, either from batches or from single samples.
 
@@ -29,6 +30,7 @@ def make_loader(
         batch_sampler: Yields whole batches. Or else:
         sampler: Yields single indices, which go together in batches of
         batch_size: samples.
+        collate: Makes a batch of samples; None stacks them.
     """
     batching: dict[str, Any] = (
         {"batch_sampler": batch_sampler}
@@ -39,6 +41,7 @@ def make_loader(
         dataset,
         **batching,
         num_workers=workers,
+        collate_fn=collate,
         pin_memory=device.type == "cuda",
         persistent_workers=workers > 0,
         # Without one of its own, every new iteration draws from the global generator,

@@ -48,7 +48,7 @@ def evaluate_multilabel(
         world: This process's place among all.
         amp_dtype: What autocast computes matrix products and convolutions in.
     """
-    criterion = BinaryCrossEntropyLoss(reduction="sum")
+    criterion = BinaryCrossEntropyLoss(ignore_index=-1, reduction="sum")
     found = MultiLabelCounts(num_classes, device=world.device)
     sums = torch.zeros(2, dtype=torch.float64, device=world.device)
     for logits, (_, labels) in predict(

@@ -16,7 +16,7 @@ class MultiLabel:
     """The objective of multi-label classification."""
 
     def __init__(self) -> None:
-        self.cross_entropy = BinaryCrossEntropyLoss(reduction="sum")
+        self.cross_entropy = BinaryCrossEntropyLoss(ignore_index=-1, reduction="sum")
 
     def count(self, batch: Batch) -> int:
         """The number of known labels, which sums are divided by in the end."""

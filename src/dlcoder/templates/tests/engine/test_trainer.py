@@ -53,7 +53,7 @@ def make(folder: Path, *, stop_after: int = 0) -> Trainer:
     position, stop = Position(), StopSignal()
     return Trainer(
         step=Count(stop, stop_after),
-        evaluate=lambda: {"metric_accuracy": 1.0 - position.epoch, "loss_total": 0.0},
+        evaluate=lambda: {"metric_accuracy": 1.0, "loss_total": 0.0},
         metric="accuracy",
         loader=make_loader(
             Numbers(), device=ALONE.device, workers=0, batch_sampler=sampler
