@@ -35,6 +35,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "clip": [{"train": {"max_grad_norm": value}} for value in (0, 1)],
     "metric": [{"metric": value} for value in ("accuracy", "macro_f1")],
     "config": [{"config": value} for value in ("yaml", "toml", "argparse", "dataclass")],
+    "framework": [{"framework": value} for value in ("pytorch", "lightning", "accelerate")],
     "launcher": [{"launcher": value} for value in ("torchrun", "srun", "sbatch")],
     "reproducible": [{"reproducible": value} for value in (True, False)],
 }
@@ -160,7 +161,7 @@ def test_rendering_again_gives_the_same_bytes() -> None:
 
 
 RUN_EACH = """
-    import os, sys, torch, numpy, yaml
+    import os, sys, torch, numpy, yaml, accelerate, lightning.pytorch
     for project in sys.argv[1:]:
         if not (child := os.fork()):
             os.chdir(project)

@@ -12,31 +12,43 @@ class Framework:
         train: The template of train.py.
         one_node: What starts a process on each GPU of one node, up to the script.
         requires: What must be installed beside torch, by the name of the extra.
-        checkpoint: The suffix of checkpoints.
+        parts: What files of engine are for, where they differ from framework to framework.
     """
 
     words: str
     train: str
     one_node: str
     requires: dict[str, str]
-    checkpoint: str
+    parts: dict[str, str]
 
+
+_LOOP = {"trainer.py": "the loop around it: epochs, logs, checkpoints"}
 
 FRAMEWORKS = {
-    "pytorch": Framework("plain PyTorch", "train.py.j2", "torchrun --standalone --nproc-per-node gpu", {}, "pt"),
+    "pytorch": Framework(
+        "plain PyTorch",
+        "train.py.j2",
+        "torchrun --standalone --nproc-per-node gpu",
+        {},
+        {"train_step.py": "one update: forward, backward, clip, step", **_LOOP},
+    ),
     "accelerate": Framework(
         "PyTorch with Accelerate",
         "train.py.j2",
         "accelerate launch --multi-gpu",
         {"accelerate": "accelerate>=1.2"},
-        "pt",
+        {"accelerate_step.py": "one update: forward, backward, clip, step, by Accelerate", **_LOOP},
     ),
     "lightning": Framework(
         "PyTorch with Lightning",
         "frameworks/lightning.py.j2",
         "torchrun --standalone --nproc-per-node gpu",
         {"lightning": "lightning>=2.5"},
-        "pt",
+        {
+            "lightning_module.py": "one update: forward, backward, clip, step",
+            "lightning_callbacks.py": "around it: exact resume, logs, evaluation, checkpoints",
+            "lightning_data.py": "the windows of micro-batches that Lightning's Trainer is fed with",
+        },
     ),
 }
 """By the word of the spec."""

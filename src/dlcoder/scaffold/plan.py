@@ -153,6 +153,7 @@ def _bindings(choices: Choices) -> Bindings:
         "AccelerateStep": {"ema": Present() if choices.ema else Fixed("None")},
         "TrainModule": {"ema": Present() if choices.ema else Fixed("None")},
         "Trainer": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
+        "EvaluateAndSave": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
         "predict": {"amp_dtype": amp},
         "objective_means": {"amp_dtype": amp},
         task.evaluator[1]: {"amp_dtype": amp},

@@ -129,7 +129,8 @@ class EvaluateAndSave(Callback):
         position: How far the run is.
         world: This process's place among all.
         save_every: Steps between checkpoints within an epoch.
-        metric: The metric that the best checkpoint is chosen by; more is better.
+        metric: The metric that the best checkpoint is chosen by.
+        lower_is_better: Whether the metric is an error.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class EvaluateAndSave(Callback):
         *,
         save_every: int,
         metric: str,
+        lower_is_better: bool = False,
     ) -> None:
         self.folder = folder
         self.evaluate = evaluate
@@ -152,6 +154,7 @@ class EvaluateAndSave(Callback):
         self.world = world
         self.save_every = save_every
         self.metric = metric
+        self.lower_is_better = lower_is_better
         self.stop: StopSignal | None = None
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -196,7 +199,8 @@ class EvaluateAndSave(Callback):
         record = {"step": position.step, "epoch": position.epoch, **metrics}
         self.records.write(record)
         self.progress.finish(record)
-        if position.finish_epoch(metrics[f"metric_{self.metric}"]):
+        value = metrics[f"metric_{self.metric}"]
+        if position.finish_epoch(-value if self.lower_is_better else value):
             trainer.save_checkpoint(self.folder / "best.pt")
         trainer.save_checkpoint(self.folder / "last.pt")
         if self._stopped():

@@ -11,6 +11,7 @@ here, and the optimization manual.
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -27,10 +28,7 @@ from dlcoder.templates.components.engine.objective import (
 )
 from dlcoder.templates.components.engine.position import Position
 from dlcoder.templates.components.engine.schedule import WarmupCosine
-from dlcoder.templates.components.utils.distributed import (
-    gradient_sync,
-    sum_over_ranks,
-)
+from dlcoder.templates.components.utils.distributed import sum_over_ranks
 
 
 class TrainModule(LightningModule):
@@ -109,11 +107,12 @@ class TrainModule(LightningModule):
         # Counted before the first backward pass: every gradient is divided by it.
         count = sum(self.objective.count(batch) for batch in window)
         samples = sum_over_ranks(torch.tensor(float(count), device=self.device))
-        parallel = self.trainer.model or self
+        parallel: Any = self.trainer.model
         totals: dict[str, Tensor] = {}
         for number, batch in enumerate(window, start=1):
             # Gradients travel between ranks once a window, with the last micro-batch.
-            with gradient_sync(parallel, enabled=number == len(window)):
+            last = number == len(window) or self.trainer.world_size == 1
+            with nullcontext() if last else parallel.no_sync():
                 sums = with_total(self.objective(self.model, batch))
                 # Data parallelism averages over ranks; times their number, it sums.
                 scale = self.trainer.world_size / samples

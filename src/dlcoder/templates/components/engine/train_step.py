@@ -25,12 +25,8 @@ from dlcoder.templates.components.engine.objective import (
 )
 from dlcoder.templates.components.engine.run_state import Stateful
 from dlcoder.templates.components.engine.schedule import WarmupCosine
-from dlcoder.templates.components.utils.distributed import (
-    World,
-    gradient_sync,
-    sum_over_ranks,
-    unwrap,
-)
+from dlcoder.templates.components.utils.distributed import World, sum_over_ranks
+from dlcoder.templates.components.utils.parallel import gradient_sync, unwrap
 
 
 class TrainStep:

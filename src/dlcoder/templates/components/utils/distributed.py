@@ -7,13 +7,11 @@ in which every collective is the identity.
 import atexit
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
 
@@ -117,26 +115,6 @@ def gather(value: T) -> list[T]:
     values: list[Any] = [None] * distributed.get_world_size()
     distributed.all_gather_object(values, value)
     return values
-
-
-def parallelize(model: nn.Module, world: World) -> nn.Module:
-    """Wrap `model` so that its gradients are averaged over ranks."""
-    if world.size == 1:
-        return model
-    devices = [world.device] if world.device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=devices)
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    """Return the module that `parallelize` wrapped."""
-    return model.module if isinstance(model, DistributedDataParallel) else model
-
-
-def gradient_sync(model: nn.Module, *, enabled: bool) -> AbstractContextManager[None]:
-    """Whether backward passes in this context average gradients over ranks."""
-    if enabled or not isinstance(model, DistributedDataParallel):
-        return nullcontext()
-    return model.no_sync()
 
 
 def share_buffers(module: nn.Module) -> None:

@@ -71,11 +71,11 @@ def test_a_checkpoint_brings_back_the_state_and_the_random_states() -> None:
 
 
 def test_only_a_better_epoch_is_the_best(tmp_path: Path) -> None:
-    trainer, position = Recorder(), Position(best=0.6)
+    trainer, position = Recorder(), Position()
     make_saving(tmp_path, 0.5, position).on_train_epoch_end(trainer, MODULE)
-    assert trainer.saved == ["last.pt"]
-    make_saving(tmp_path, 0.7, position).on_train_epoch_end(trainer, MODULE)
-    assert trainer.saved == ["last.pt", "best.pt", "last.pt"]
+    assert trainer.saved == ["best.pt", "last.pt"]
+    make_saving(tmp_path, 0.5, position).on_train_epoch_end(trainer, MODULE)
+    assert trainer.saved == ["best.pt", "last.pt", "last.pt"]
     assert [r["epoch"] for r in JsonlLog(tmp_path / "eval.jsonl").read()] == [0, 1]
 
 

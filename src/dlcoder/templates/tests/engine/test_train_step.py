@@ -14,7 +14,8 @@ from dlcoder.templates.components.engine.ema import Ema
 from dlcoder.templates.components.engine.objective import NonFiniteError
 from dlcoder.templates.components.engine.schedule import WarmupCosine
 from dlcoder.templates.components.engine.train_step import TrainStep
-from dlcoder.templates.components.utils.distributed import World, parallelize
+from dlcoder.templates.components.utils.distributed import World
+from dlcoder.templates.components.utils.parallel import parallelize
 
 ALONE = World(rank=0, size=1, device=torch.device("cpu"))
 Batch = tuple[Tensor, Tensor]
