@@ -3,6 +3,7 @@
 import pytest
 import torch
 from loss_references import EMBEDDINGS, IGNORE, SEGMENTATION, labels, mask, randn
+from scipy.ndimage import distance_transform_edt
 
 from dlcoder.templates.components.losses import boundary, focal, sigmoid_focal, ssim
 
@@ -108,3 +109,12 @@ def test_half_precision_embeddings_stay_close_to_double(name, dtype):
     inputs = [randn(6, 5, seed=s) for s in range(views)]
     result = loss(*(x.to(dtype) for x in inputs))
     torch.testing.assert_close(result.double(), loss(*inputs), rtol=0.06, atol=0.02)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_signed_distances_equal_scipys(seed):
+    target = labels(3, 23, 17, seed=seed).where(torch.rand(23, 17) < 0.1, 0)
+    for index, distance in enumerate(boundary.signed_distance(target, 3)):
+        inside = (target == index).numpy()
+        expected = torch.as_tensor(distance_transform_edt(~inside) - (distance_transform_edt(inside) - 1) * inside)
+        torch.testing.assert_close(distance.double(), expected, rtol=1e-6, atol=0)

@@ -71,17 +71,17 @@ def signed_distance(target: Tensor, num_classes: int) -> Tensor:
 def _distance_to(mask: Tensor) -> Tensor:
     """Return the Euclidean distance to the nearest true pixel, `(H, W)`; exact."""
     height, width = mask.shape
-    far = float(height + width)
-    rows = torch.arange(height, dtype=torch.float32)
-    columns = torch.arange(width, dtype=torch.float32)
-    # along[i, x]: distance within column x from row i to the nearest true pixel.
-    along = (
-        (rows[:, None, None] - rows[None, :, None])
-        .abs()
-        .where(mask[None], far)
-        .amin(dim=1)
-    )
-    squared = (
-        along[:, None, :] ** 2 + (columns[None, :, None] - columns[None, None, :]) ** 2
-    )
-    return squared.amin(dim=2).sqrt()
+    far = height + width
+    row = torch.arange(height).unsqueeze(1)
+    # The nearest true pixel of the own column is the last above or the first below.
+    above = row.where(mask, -far).cummax(dim=0).values
+    below = row.where(mask, 2 * far).flip(0).cummin(dim=0).values.flip(0)
+    along = torch.minimum(row - above, below - row).float().square()
+    squared = along.clone()
+    for shift in range(1, width):
+        if shift**2 >= squared.max():
+            break  # no pixel can be nearer by a column that far away
+        left, right = squared[:, shift:], squared[:, :-shift]
+        torch.minimum(left, along[:, :-shift] + shift**2, out=left)
+        torch.minimum(right, along[:, shift:] + shift**2, out=right)
+    return squared.sqrt()
