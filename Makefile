@@ -33,7 +33,7 @@ zoo: $(READY)  ## run the programs that really fail, and score diagnosis on thei
 	$(BIN)/python zoo/run.py
 
 bench: $(READY)  ## every benchmark, each a ratio measured in one run
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,dev,published]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,dev,published,peers]'
 	for bench in benchmarks/*.py; do $(BIN)/python $$bench || exit 1; done
 
 conformance: $(READY)  ## the official MCP suites, the inspector's lint and the TypeScript client

@@ -61,10 +61,14 @@ def run_command(listed: Listed, argv: Sequence[str]) -> int:
 
 
 def exit_status(data: dict[str, Any]) -> int:
-    """1 where an answer reports that something is wrong with what was examined, else 0."""
+    """1 where an answer reports that something is wrong with what was examined, else 0.
+
+    Where nothing was to be run, nothing is wrong: all checks are skipped then.
+    """
     report = data.get("validation") or data
-    failed = report.get("passed") is False or data.get("status") in ("failed", "degraded") or bool(data.get("findings"))
-    return int(failed)
+    ran = any(check.get("status") != "skip" for check in report.get("checks", [{}]))
+    failed = report.get("passed") is False and ran
+    return int(failed or data.get("status") in ("failed", "degraded") or bool(data.get("findings")))
 
 
 def _parser(listed: Listed, tool: AnyTool, face: Face) -> argparse.ArgumentParser:
