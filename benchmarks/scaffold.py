@@ -76,7 +76,7 @@ def run(*command: str, cwd: Path | None = None) -> None:
 
 
 def compare(name: str, rounds: int, ours: Callable[[], object], *peers: Callable[[], object]) -> bool:
-    """Measure in turns, print the ratio of our median to that of the fastest peer; return whether it keeps the bound."""
+    """Measure in turns, print the ratio of our median to that of the fastest peer; whether it keeps the bound."""
     times: list[list[float]] = [[] for _ in range(1 + len(peers))]
     for work, found in zip((ours, *peers), times, strict=True):
         work()  # once unmeasured: caches of files and of bytecode
