@@ -148,6 +148,9 @@ def _length(spec: ProjectSpec, task: Task, assumed: Assumptions) -> int:
 def _augmentation(spec: ProjectSpec, task: Task, source: Source, assumed: Assumptions) -> str:
     if not (task.augments and source.images):
         return "none"
+    if task.views:
+        reason = "Views must differ in all that does not matter."
+        return str(assumed("data.augmentation", spec.data.augmentation, "strong", reason))
     reason = "Right for most images; a mirrored digit or sign is another class."
     return str(assumed("data.augmentation", spec.data.augmentation, "light", reason))
 

@@ -17,6 +17,11 @@ def refuse_contradictions(spec: ProjectSpec, task: Task) -> None:
     _refuse_unused_fields(spec, task)
     _refuse_contradicting_data(spec)
     _refuse_image_size(spec, task)
+    if task.views and spec.data.augmentation == "none":
+        raise UserError(
+            "data.augmentation is none, and without it both views of an image are the same.",
+            "Set data.augmentation to strong or light, or model.family to mae.",
+        )
     if spec.device == "cpu" and spec.precision == "fp16":
         raise UserError(
             "precision fp16 is for GPUs, and device is cpu.", "Set precision to bf16 or fp32, or device to cuda."

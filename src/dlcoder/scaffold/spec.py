@@ -9,13 +9,27 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 # What a request may name some day, so that the refusal can say "not yet" rather than "unknown".
 _PLANNED: dict[str, tuple[str, ...]] = {
-    "task": ("self_supervised",),
     "source": ("csv", "segmentation_pairs", "coco", "text", "tokens", "webdataset", "numpy"),
 }
 
-Task = Literal["classification", "detection", "segmentation", "regression", "generation"]
+Task = Literal["classification", "detection", "segmentation", "regression", "generation", "self_supervised"]
 Source = Literal["synthetic", "image_folder"]
-Family = Literal["small_cnn", "resnet", "convnext", "vit", "unet", "deeplabv3_plus", "segformer", "fcos", "mlp", "gpt"]
+Family = Literal[
+    "small_cnn",
+    "resnet",
+    "convnext",
+    "vit",
+    "unet",
+    "deeplabv3_plus",
+    "segformer",
+    "fcos",
+    "mlp",
+    "gpt",
+    "ddpm_unet",
+    "vae",
+    "simclr",
+    "mae",
+]
 Size = Literal["tiny", "small", "base", "large"]
 Metric = Literal[
     "accuracy",
@@ -32,6 +46,10 @@ Metric = Literal[
     "mae",
     "r2",
     "perplexity",
+    "denoising_error",
+    "negative_elbo",
+    "reconstruction_error",
+    "knn_accuracy",
 ]
 
 Number = TypeVar("Number", int, float)

@@ -62,7 +62,8 @@ class Family:
         small_images: Whether the class has that option, which the image size decides.
         bindings: What is known about other options of the class.
         multiple_of: What the sides of its images must be a multiple of, in pixels.
-        smoke_size: The image size of the smoke run.
+        smoke_size: The image size of the smoke run. No level may shrink it to one pixel: of such convolutions torch
+            computes wrong gradients in bfloat16 on CPUs.
     """
 
     module: str
@@ -159,6 +160,7 @@ class Task:
         objective_settings: Settings below `train` that are arguments of the objective.
         bindings: What is known about options of its components.
         augments: Whether training images can be changed at random.
+        views: Whether a sample is two views of an image: without augmentation there is nothing to learn.
         classes: How many classes there are by default; 0 where a task has none.
         sequences: Whether a sample is a sequence of tokens.
         label_smoothing: Whether targets can be smoothed.
@@ -183,6 +185,7 @@ class Task:
     objective_settings: Callable[["Choices"], tuple[Setting, ...]] = lambda _: ()
     bindings: Mapping[str, Mapping[str, Binding]] = field(default_factory=dict)
     augments: bool = False
+    views: bool = False
     classes: int = 0
     sequences: bool = False
     label_smoothing: bool = False

@@ -26,7 +26,6 @@ FCOS = Family(
     smoke={"depth": 18, "width": 8, "channels": 16, "head_depth": 1},
     data="len(data.classes)",
     types={"depth": DEPTH},
-    # At 64 pixels the last level has one cell, whose gradient in bfloat16 is garbage on CPUs.
     smoke_size=96,
 )
 

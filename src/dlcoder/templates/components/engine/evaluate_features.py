@@ -1,0 +1,87 @@
+"""Evaluation of features that were learned without labels, by neighbors with labels.
+
+Each image of the validation set is classified by its nearest neighbors among the
+others. Nothing is trained for it, so it shows what the features hold, epoch by epoch.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlcoder.templates.components.engine.objective import Batch
+from dlcoder.templates.components.utils.distributed import (
+    World,
+    gather,
+    share_buffers,
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the features of a dataset hold.
+
+    Attributes:
+        metrics: `metric_knn_accuracy`.
+        features: Of all images (N, D), of length one.
+        labels: Of all images (N,), in the same order.
+    """
+
+    metrics: dict[str, float]
+    features: Tensor
+    labels: Tensor
+
+
+@torch.no_grad()
+def evaluate_features(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    world: World,
+    amp_dtype: torch.dtype | None = None,
+    neighbors: int = 10,
+) -> Evaluation:
+    """Evaluate `model`, not wrapped for data parallelism, in evaluation mode.
+
+    Args:
+        model: Its `features` maps images (B, 3, H, W) to features (B, D).
+        batches: This rank's share: images, and labels (B,), used here only.
+        world: This process's place among all.
+        amp_dtype: What autocast computes matrix products and convolutions in.
+        neighbors: How many vote on a label.
+    """
+    device = world.device
+    share_buffers(model)
+    training = model.training
+    model.eval()
+    # torch knows of no methods beside those of every module.
+    encode: Callable[[Tensor], Tensor] = model.features  # type: ignore[assignment]
+    features, labels = [], []
+    for images, image_labels in batches:
+        with torch.autocast(
+            device.type, dtype=amp_dtype, enabled=amp_dtype is not None
+        ):
+            encoded = encode(images.to(device, non_blocking=True))
+        features.append(F.normalize(encoded.float(), dim=1).cpu())
+        labels.append(image_labels)
+    model.train(training)
+    everything = gather((torch.cat(features), torch.cat(labels)))
+    all_features = torch.cat([part for part, _ in everything])
+    all_labels = torch.cat([part for _, part in everything])
+    accuracy = _vote(all_features, all_labels, neighbors)
+    return Evaluation({"metric_knn_accuracy": accuracy}, all_features, all_labels)
+
+
+def _vote(features: Tensor, labels: Tensor, neighbors: int) -> float:
+    """The part of the samples whose neighbors, never themselves, agree with them."""
+    right = 0
+    for start in range(0, len(features), 1024):
+        similarity = features[start : start + 1024] @ features.T
+        rows = torch.arange(len(similarity))
+        similarity[rows, rows + start] = float("-inf")
+        nearest = similarity.topk(min(neighbors, len(features) - 1), dim=1).indices
+        votes = F.one_hot(labels[nearest]).sum(dim=1)
+        right += int((votes.argmax(dim=1) == labels[start : start + 1024]).sum())
+    return right / len(features)
