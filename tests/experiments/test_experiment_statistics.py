@@ -9,7 +9,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
-from dlcoder.experiments import comparisons, interactions, intervals, power, ranking
+from dlcoder.experiments import comparisons, contrasts, intervals, power, ranking
 from dlcoder.experiments.distributions import noncentral_t_cdf, t_cdf, t_quantile, t_two_sided
 
 DEGREES = (1, 2, 3, 4.7, 9, 30, 500, 20_000)
@@ -234,13 +234,27 @@ def test_interactions_are_the_difference_of_differences_of_the_seeds_that_all_sh
     control, one, other, both = ({seed: float(v) for seed, v in enumerate(draw.normal(size=7))} for _ in range(4))
     del one[6]
     arms = [({"a": 1}, one), ({"b": "x"}, other), ({"a": 1, "b": "x"}, both), ({"a": 2, "b": "x"}, both)]
-    (found,) = interactions.interactions(arms, control)
-    contrasts = [both[s] - one[s] - other[s] + control[s] for s in range(6)]
-    expected = stats.ttest_1samp(contrasts, 0)
-    assert (found.name, found.n) == ("a=1 x b=x", 6) and found.effect == pytest.approx(np.mean(contrasts), abs=1e-12)
+    (found,) = contrasts.contrasts(arms, control)
+    values = [both[s] - one[s] - other[s] + control[s] for s in range(6)]
+    expected = stats.ttest_1samp(values, 0)
+    assert (found.name, found.n) == ("a=1 x b=x", 6) and found.effect == pytest.approx(np.mean(values), abs=1e-12)
     assert (found.p, found.p_holm) == (pytest.approx(expected.pvalue, abs=1e-9),) * 2
     assert found.interval == pytest.approx(tuple(expected.confidence_interval()), abs=1e-9)
-    assert interactions.interactions(arms[:2], control) == []
+    assert contrasts.contrasts(arms[:2], control) == []
+
+
+def test_what_each_change_adds_to_all_is_compared_with_all_but_it() -> None:
+    every = {"a": 1, "b": True, "c": "x"}
+    draw = np.random.default_rng(3)
+    whole, *without = ({seed: float(v) for seed, v in enumerate(draw.normal(size=5))} for _ in range(4))
+    arms = [
+        ({k: v for k, v in every.items() if k != name}, values) for name, values in zip("abc", without, strict=True)
+    ]
+    found = contrasts.contrasts([*arms, (every, whole)], {})
+    assert [each.name for each in found] == ["a=1 within all", "b=True within all", "c=x within all"]
+    expected = [stats.ttest_rel(list(whole.values()), list(values.values())).pvalue for values in without]
+    assert [each.p for each in found] == pytest.approx(expected, abs=1e-9)
+    assert [each.p_holm for each in found] == pytest.approx(list(multipletests(expected, method="holm")[1]), abs=1e-9)
 
 
 def test_the_best_of_k_is_the_expected_maximum() -> None:

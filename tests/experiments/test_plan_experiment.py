@@ -244,7 +244,7 @@ def test_a_job_array_runs_one_each_and_a_run_of_another_worker_is_left_to_it(
     assert cli.main(["plan", "run", str(tmp_path), "--only", "2"]) == 0
     assert [path.name for path in finished(tmp_path)] == ["b"]
     with claimed(tmp_path / "runs" / "a") as ours:
-        assert ours and cli.main(["plan", "run", str(tmp_path)]) == 0
+        assert ours is not None and cli.main(["plan", "run", str(tmp_path)]) == 0
     assert "Other workers are at a" in capsys.readouterr().out and len(finished(tmp_path)) == 1
     assert cli.main(["plan", "run", str(tmp_path), "--only", "3"]) == 2
 
@@ -268,3 +268,43 @@ def test_settings_reach_programs_that_take_flags_or_a_file(tmp_path: Path) -> No
     assert runs_of(flags, tmp_path)[0]["argv"] == ["train", "--seed=0", "--out", str(tmp_path / "runs" / "arm0-seed0")]
     whole = planned(baseline="python x.py --config {config}")
     assert runs_of(whole, tmp_path)[0]["argv"][-1] == str(tmp_path / "configs" / "arm0-seed0.json")
+
+
+SAVING = """
+import pathlib, signal, sys, time
+log = pathlib.Path(sys.argv[1]) / "times.txt"
+
+def note(word):
+    with log.open("a") as file:
+        file.write(word + "\\n")
+
+def save(*_):
+    time.sleep(0.7)
+    note("saved")
+    sys.exit(143)
+
+signal.signal(signal.SIGTERM, save)
+note("begun")
+for _ in range(5 if "saved" in log.read_text() else 600):
+    time.sleep(0.05)
+note("done")
+"""
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "told to end"])
+def test_a_run_whose_worker_is_gone_may_save_before_it_is_begun_again(tmp_path: Path, kill: signal.Signals) -> None:
+    (tmp_path / "train.py").write_text(SAVING)
+    argv = ["python", "train.py", str(tmp_path / "runs" / "a")]
+    runs = [{"id": "a", "arm": "control", "seed": 0, "control": True, "changes": {}, "argv": argv}]
+    (tmp_path / "plan.json").write_text(json.dumps({"cwd": str(tmp_path), "runs": runs}))
+    times = tmp_path / "runs" / "a" / "times.txt"
+    command = [sys.executable, "-m", "dlcoder", "plan", "run", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 30
+        while not times.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(kill)
+        said = process.communicate()[1]
+    assert ("The same command goes on" in said) == (kill == signal.SIGTERM)
+    assert cli.main(["plan", "run", str(tmp_path)]) == 0
+    assert times.read_text().split() == ["begun", "saved", "begun", "done"], "never two at once"

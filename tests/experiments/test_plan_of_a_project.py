@@ -81,7 +81,7 @@ def test_a_project_is_compared_from_the_question_to_the_filled_table_though_it_i
     result = anyio.run(call, root, "summarize_runs", {"paths": ["plan/runs"], "metric": "accuracy"})
     found = result.structured_content
     assert found["metric"] == "eval/metric_accuracy" and [arm["n"] for arm in found["arms"]] == [3, 3, 3, 3]
-    assert found["baseline"] == "control" and "train.lr=0.03 x train.ema_decay=0.5" in found["interactions"]
+    assert found["baseline"] == "control" and "train.lr=0.03 x train.ema_decay=0.5" in found["contrasts"]
     assert all("difference_ci" in arm and arm["gpu_hours"] > 0 for arm in found["arms"][1:])
     assert not any("crashed" in warning or "differ in" in warning for warning in found["warnings"])
     assert [part.type for part in result.content][:2] == ["text", "image"]

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import operator
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ def sign_flip_p(differences: Sequence[float], seed: int = 0) -> float:
     draw = random.Random(seed)
     hits = 0
     for _ in range(_DRAWN):
-        total = sum(table[signs] for table, signs in zip(tables, draw.randbytes(len(tables)), strict=True))
+        total = sum(map(operator.getitem, tables, draw.randbytes(len(tables))))
         hits += abs(total) >= bound
     return (hits + 1) / (_DRAWN + 1)
 

@@ -12,8 +12,10 @@ from typing import Any
 
 from dlcoder.errors import UserError
 from dlcoder.experiments.baseline import Baseline
-from dlcoder.experiments.launch import claimed, launched, run_to_end
+from dlcoder.experiments.launch import claimed, launched, run_to_end, stoppable
 from dlcoder.terminal.live import LiveLine
+
+_GRACE_S = 3.0
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,11 +29,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--only", type=int, metavar="N", help="only the Nth run, counted from 1, as in a job array")
     parser.add_argument("--untuned", action="store_true", help="run a plan that tunes without its search")
     options = parser.parse_args(argv)
-    try:
-        return execute(options.folder.resolve(), options.cwd, options.only, untuned=options.untuned)
-    except UserError as error:
-        print(f"dlcoder plan run: {error}", file=sys.stderr)
-        return 2
+    folder: Path = options.folder.resolve()
+    return stoppable(lambda: execute(folder, options.cwd, options.only, untuned=options.untuned), "plan run")
 
 
 def search(argv: Sequence[str]) -> int:
@@ -68,25 +67,34 @@ class _Worker:
 
     def __init__(self, folder: Path, plan: dict[str, Any], cwd: Path, tuned: dict[str, Any]) -> None:
         self.folder, self.plan, self.cwd, self.tuned = folder, plan, cwd, tuned
+        self.failed: list[str] = []
 
     def work(self, runs: list[dict[str, Any]]) -> int:
-        live = LiveLine()
-        failed, elsewhere = [], []
-        for index, run in enumerate(runs):
-            live(f"{run['arm']}, seed {run['seed']} ({index + 1} of {len(runs)})", index / len(runs))
-            with claimed(self.folder / "runs" / run["id"]) as ours:
-                if not ours:
-                    elsewhere.append(run["id"])
-                elif not self._done(run) and not self._run(run):
-                    failed.append(run["id"])
-        live.clear()
+        elsewhere = self._pass(runs)
+        if elsewhere:
+            # A run that was told to end with its worker may still be saving.
+            time.sleep(_GRACE_S)
+            elsewhere = self._pass(elsewhere)
         done = fill_table(self.folder, self.plan)
         print(f"{done} of {len(self.plan['runs'])} runs are done. Table: dlcoder results {self.folder / 'runs'}")
         if elsewhere:
-            print(f"Other workers are at {', '.join(elsewhere)}.")
-        if failed:
-            print(f"Failed: {', '.join(failed)}; see output.txt in their folders. The same command tries them again.")
-        return int(bool(failed))
+            print(f"Other workers are at {', '.join(run['id'] for run in elsewhere)}.")
+        if self.failed:
+            print(f"Failed: {', '.join(self.failed)}; see output.txt in their folders. The same command tries again.")
+        return int(bool(self.failed))
+
+    def _pass(self, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Make the runs that are free, and return those that are not."""
+        live, elsewhere = LiveLine(), []
+        for index, run in enumerate(runs):
+            live(f"{run['arm']}, seed {run['seed']} ({index + 1} of {len(runs)})", index / len(runs))
+            with claimed(self.folder / "runs" / run["id"]) as claim:
+                if claim is None:
+                    elsewhere.append(run)
+                elif not self._done(run) and not self._run(run, claim):
+                    self.failed.append(run["id"])
+        live.clear()
+        return elsewhere
 
     def _record(self, run: dict[str, Any]) -> Path:
         return self.folder / "runs" / str(run["id"]) / "arm.json"
@@ -94,7 +102,7 @@ class _Worker:
     def _done(self, run: dict[str, Any]) -> bool:
         return bool(_read(self._record(run)).get("status") == "finished")
 
-    def _run(self, run: dict[str, Any]) -> bool:
+    def _run(self, run: dict[str, Any], claim: int) -> bool:
         record = self._record(run)
         before = _read(record)
         argv = self._tuned(run)
@@ -102,7 +110,7 @@ class _Worker:
         state |= {"status": "running", "starts": before.get("starts", 0) + 1, "hours": before.get("hours", 0.0)}
         _write(record, state)
         started = time.monotonic()
-        code = run_to_end(argv, self.cwd, record.parent / "output.txt")
+        code = run_to_end(argv, self.cwd, record.parent / "output.txt", claim)
         hours = state["hours"] + (time.monotonic() - started) / 3600
         _write(record, {**state, "status": "failed" if code else "finished", "exit_status": code, "hours": hours})
         return not code

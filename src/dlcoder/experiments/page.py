@@ -12,7 +12,7 @@ from dlcoder.experiments.charts import charts_of
 from dlcoder.experiments.intervals import Interval
 from dlcoder.experiments.summary import ArmResult, Summary
 from dlcoder.experiments.svg import chart_svg
-from dlcoder.experiments.tables import HEAD, ablation_rows, cells, interaction_rows, stability_rows
+from dlcoder.experiments.tables import HEAD, ablation_rows, cells, contrast_rows, stability_rows
 
 _HERE = Path(__file__).parent
 _MOST_RUNS = 2000
@@ -62,7 +62,7 @@ def _tables(summary: Summary) -> list[Table]:
     return [
         ("Results", HEAD, [_result(row) for row in summary.rows]),
         _plain("What each arm changes", ablation_rows(summary, "html")),
-        _plain("Do changes add up? (0: yes)", interaction_rows(summary)),
+        _plain("Contrasts: do changes add up (x: 0 if so), what does each add to all?", contrast_rows(summary)),
         _plain("Under new seeds (bootstrap)", stability_rows(summary)),
         ("Runs", _RUN_HEAD, _runs(summary)),
     ]

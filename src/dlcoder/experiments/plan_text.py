@@ -143,10 +143,11 @@ def test(plan: Plan) -> str:
         )
     pairs = [" x ".join(pair) for pair in interactions_of(plan.goal)]
     also = f" Interactions ({', '.join(pairs)}): t-test of the difference of differences, by seed." if pairs else ""
+    one_out = " One-out arms against all in, too." if len(plan.goal.factors) > 2 else ""
     return (
         f"Last validation {metric}; paired t-test by seed of each arm against the control, two-sided, alpha {ALPHA:g}, "
-        f"Holm over {plan.comparisons}.{also} Adopt an arm only if its interval excludes 0 and the difference is the "
-        "effect of interest or more."
+        f"Holm over {plan.comparisons}.{one_out}{also} Adopt an arm only if its interval excludes 0 and the difference "
+        "is the effect of interest or more."
     )
 
 

@@ -18,6 +18,8 @@ from dlcoder.experiments.runs import flatten
 ALPHA, POWER, FAILURES = 0.05, 0.8, 1.15
 """The chance of a false finding, the chance to see the effect of interest, and the share of runs that fail anyhow."""
 _PROMISE = re.compile(r"\b(guarantee|promise|ensure|make sure|must (reach|get|beat|achieve))\b", re.I)
+_NO_MATTER = re.compile(r"seed|workers|save|log_|device|deterministic|path|_dir|run_name", re.I)
+"""Settings that no paper reports, and no result depends on beyond noise."""
 _MOST_SEEDS = 100
 _CORRELATION = 0.5
 
@@ -262,7 +264,11 @@ def checklist(plan: Plan) -> list[dict[str, str]]:
         shown = "not reported" if paper in (None, "", "?") else str(paper)
         rows.append({"setting": name, "paper": shown, "project": "" if ours is None else str(ours), "state": state})
     for name, ours in settings.items():
-        if goal.paper and all(_ours(paper, {name: ours}) is None for paper in goal.paper):
+        if (
+            goal.paper
+            and not _NO_MATTER.search(name)
+            and all(_ours(paper, {name: ours}) is None for paper in goal.paper)
+        ):
             rows.append({"setting": name, "paper": "not reported", "project": str(ours), "state": "NOT REPORTED"})
     order = ("DIFFERS", "UNKNOWN", "NOT REP", "same")
     return sorted(rows, key=lambda row: next(i for i, word in enumerate(order) if row["state"].startswith(word)))

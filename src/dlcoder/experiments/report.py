@@ -10,7 +10,7 @@ from dlcoder.experiments.page import render_page
 from dlcoder.experiments.plots import can_plot, plot
 from dlcoder.experiments.summary import ArmResult, Summary, summarize
 from dlcoder.experiments.svg import charts_svg
-from dlcoder.experiments.tables import ablation_table, interaction_table, result_table, stability_table
+from dlcoder.experiments.tables import ablation_table, contrast_table, result_table, stability_table
 from dlcoder.progress import Progress, silent
 
 _MOST_ROWS = 25
@@ -63,7 +63,7 @@ def make_report(
         verdict=verdict,
         table=result_table(summary, form),
         ablation=ablation_table(summary, form),
-        interactions=interaction_table(summary, form),
+        contrasts=contrast_table(summary, form),
         stability=stability_table(summary, form),
         arms=[_data(row) for row in summary.rows],
         warnings=warnings,

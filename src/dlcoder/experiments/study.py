@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dlcoder.errors import UserError
 from dlcoder.experiments.baseline import Baseline
-from dlcoder.experiments.launch import claimed, launched, run_to_end
+from dlcoder.experiments.launch import claimed, launched, run_to_end, stoppable
 from dlcoder.experiments.summary import value_of
 from dlcoder.terminal.live import LiveLine
 
@@ -38,11 +38,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path, help="the folder that plan_experiment wrote")
     parser.add_argument("--cwd", type=Path, help="where to start the commands; default: where the plan was made")
     options = parser.parse_args(argv)
-    try:
-        return search(options.folder.resolve(), options.cwd)
-    except UserError as error:
-        print(f"dlcoder plan search: {error}", file=sys.stderr)
-        return 2
+    return stoppable(lambda: search(options.folder.resolve(), options.cwd), "plan search")
 
 
 def search(folder: Path, cwd: Path | None = None) -> int:
@@ -117,9 +113,9 @@ def _recover(study: optuna.Study, folder: Path) -> None:
     """Give the settings and folders of trials whose workers are gone to new trials."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         own = _place(study, trial, folder)
-        with claimed(own) as ours:
+        with claimed(own) as claim:
             # One that has no settings yet is just being begun, or its worker was killed at that very moment.
-            if ours and (trial.params or _age(trial) > _BEGINNING_S):
+            if claim is not None and (trial.params or _age(trial) > _BEGINNING_S):
                 study._storage.set_trial_user_attr(trial._trial_id, _LOST, True)
                 study.tell(trial.number, state=TrialState.FAIL)
                 study.enqueue_trial(trial.params, user_attrs={_FOLDER: own.name})
@@ -137,15 +133,15 @@ def _try(
     study: optuna.Study, trial: optuna.Trial, spec: dict[str, Any], arm: dict[str, Any], folder: Path, cwd: Path
 ) -> None:
     own = _place(study, trial, folder)
-    with claimed(own) as ours:
-        if not ours:
+    with claimed(own) as claim:
+        if claim is None:
             return
         settings = {**arm["changes"], **{name: _suggest(trial, name, spec) for name in spec["space"]}}
         config = own / "settings.json"
         config.write_text(json.dumps({**settings, "seed": SEED}, indent=1) + "\n")
         places = {"seed": str(SEED), "run_dir": str(own), "config": str(config)}
         argv = launched(Baseline(spec["command"], cwd).words(settings, places), spec["gpus"])
-        status = run_to_end(argv, cwd, own / "output.txt")
+        status = run_to_end(argv, cwd, own / "output.txt", claim)
         value = None if status else value_of(own, spec["metric"])
         if value is None or not math.isfinite(value):
             study.tell(trial, state=TrialState.FAIL)

@@ -11,7 +11,7 @@ from typing import Literal
 from dlcoder.errors import UserError
 from dlcoder.experiments.arms import Arm, choose_control, group, inner_differences, set_changes
 from dlcoder.experiments.comparisons import Comparison, compare, holm
-from dlcoder.experiments.interactions import Interaction, interactions
+from dlcoder.experiments.contrasts import Contrast, contrasts
 from dlcoder.experiments.intervals import Interval, bootstrap_interval, deviation, mean, t_interval
 from dlcoder.experiments.metrics import lower_is_better
 from dlcoder.experiments.power import detectable_effect
@@ -74,7 +74,7 @@ class Summary:
         rows: The arms, the control first, the others by their mean.
         warnings: Every reason to doubt, gravest first.
         runs: How many were read.
-        interactions: Whether changes add up.
+        contrasts: Whether changes add up, and what each adds to all.
     """
 
     metric: str
@@ -84,7 +84,7 @@ class Summary:
     rows: list[ArmResult]
     warnings: list[str]
     runs: int
-    interactions: list[Interaction] = field(default_factory=list)
+    contrasts: list[Contrast] = field(default_factory=list)
 
 
 def summarize(paths: Sequence[Path], baseline: str | None, metric: str | None, progress: Progress = silent) -> Summary:
@@ -117,7 +117,7 @@ def summarize(paths: Sequence[Path], baseline: str | None, metric: str | None, p
     rows = [first, *others]
     warnings += _doubts(rows, first)
     summary = Summary(name, lower, pick, control.name, rows, [*warnings, *([guess] if guess else [])], len(runs))
-    summary.interactions = interactions([(row.arm.changes, row.values) for row in others], first.values)
+    summary.contrasts = contrasts([(row.arm.changes, row.values) for row in others], first.values)
     return summary
 
 

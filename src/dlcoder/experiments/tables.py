@@ -76,17 +76,17 @@ def stability_rows(summary: Summary) -> list[list[str]]:
     return rows
 
 
-def interaction_table(summary: Summary, form: str) -> str:
-    """Whether changes add up; empty where no arms allow to tell."""
-    return _rendered(interaction_rows(summary), form)
+def contrast_table(summary: Summary, form: str) -> str:
+    """Whether changes add up, and what each adds to all; empty where no arms allow to tell."""
+    return _rendered(contrast_rows(summary), form)
 
 
-def interaction_rows(summary: Summary) -> list[list[str]]:
-    """The heading and a row for each interaction."""
-    if not summary.interactions:
+def contrast_rows(summary: Summary) -> list[list[str]]:
+    """The heading and a row for each contrast."""
+    if not summary.contrasts:
         return []
-    rows = [["interaction", "n", "beyond the sum", "95 % CI", "p", "p (Holm)"]]
-    for each in summary.interactions:
+    rows = [["contrast", "n", "effect", "95 % CI", "p", "p (Holm)"]]
+    for each in summary.contrasts:
         p = ["" if p is None else _p(p) for p in (each.p, each.p_holm)]
         rows.append([each.name, str(each.n), _signed(each.effect), _interval(each.interval, False), *p])
     return rows

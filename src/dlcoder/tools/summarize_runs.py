@@ -41,7 +41,7 @@ class SummarizeOutput(ToolOutput):
     verdict: str
     table: str
     ablation: str = ""
-    interactions: str = ""
+    contrasts: str = ""
     stability: str = ""
     arms: list[dict[str, Any]] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
@@ -51,7 +51,7 @@ class SummarizeOutput(ToolOutput):
     def text(self) -> str:
         """The verdict, the tables, the doubts."""
         parts = [self.verdict, self.table, self.ablation and f"What each arm changes:\n{self.ablation}"]
-        parts += [self.interactions and f"Do changes add up (0: yes):\n{self.interactions}"]
+        parts += [self.contrasts and f"Do changes add up (x: 0 if so), what does each add to all:\n{self.contrasts}"]
         parts += [self.stability and f"Under new seeds (bootstrap):\n{self.stability}"]
         shown = [f"- {warning}" for warning in self.warnings[:12]]
         more = [f"- and {len(self.warnings) - 12} more"] if len(self.warnings) > 12 else []
@@ -99,8 +99,8 @@ TOOL = Tool(
     title="Compare finished runs",
     description=(
         "Turns logs of runs into a table (mean, intervals, paired difference to the control, Holm-corrected p, "
-        "effect size, cost), charts and a page. Names runs that crashed, diverged or differ where they should not. Call "
-        "it before you claim that something helped."
+        "effect size, cost), charts and a page. Names runs that crashed, diverged or differ where they should not. "
+        "Call it before you claim that something helped."
     ),
     input=SummarizeInput,
     output=SummarizeOutput,
