@@ -536,14 +536,19 @@ def _key_fact(raised: Raised) -> Fact:
     return Fact("key.other", raised.line)
 
 
+_FIRST_OF_LISTING = re.compile(r"(?:files|paths|urls|shards|dirs|folders|names|images|ckpts|checkpoints)\[(?:0|-1)\]")
+
+
 def _index_facts(raised: Raised) -> list[Fact]:
     """What was being read when an index was missing."""
     stack = _stack(raised)
     if "out of range in self" in raised.message or re.search(r"Target -?\d+ is out of bounds", raised.message):
         return []
-    if _DATA_FRAME.search(stack) or _LABEL_CODE.search(stack):
+    deepest = raised.deepest.code if raised.deepest else raised.before
+    listing = _FIRST_OF_LISTING.search(deepest)
+    if not listing and (_DATA_FRAME.search(stack) or _LABEL_CODE.search(stack)):
         return [Fact("index.in-data", raised.line, note="raised while samples are read")]
-    if re.search(r"glob|listdir|sorted\(|os\.walk|\[-1\]", stack):
+    if listing or re.search(r"glob|listdir|sorted\(|os\.walk|\[-1\]", stack):
         return [Fact("index.in-listing", raised.line, note="a listing of files came back empty")]
     return [Fact("index.other", raised.line)]
 

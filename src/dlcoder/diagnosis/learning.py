@@ -133,6 +133,22 @@ def _loss_gap(series: Sequence[Series]) -> list[Fact]:
     return []
 
 
+def _metric_gap(series: Sequence[Series], accuracies: Sequence[Series]) -> list[Fact]:
+    """Whether a metric passed its best early and fell ever since, while the training loss went on falling."""
+    trained = main_loss(series, "train") or main_loss(series)
+    metric = next((s for s in accuracies if s.split != "train" and len(s.finite) >= 5), None)
+    if not trained or not metric or trained.split == "valid" or not falls(trained.finite, 0.2):
+        return []
+    values = metric.finite
+    best = max(range(len(values)), key=values.__getitem__)
+    after = values[best:]
+    steady = list(after) == sorted(after, reverse=True)
+    if best < len(values) / 2 and len(after) >= 4 and steady and after[-1] < 0.97 * after[0]:
+        note = f"`{metric.name}` was {after[0]:.3g} at its best and is {after[-1]:.3g} now, while the loss falls"
+        return [fact("gap.metric-falls", metric.points[-1], note)]
+    return []
+
+
 def _accuracy_gap(accuracies: Sequence[Series]) -> list[Fact]:
     train = next((s for s in accuracies if s.split == "train"), None)
     train = train or next((s for s in accuracies if not s.split), None)
@@ -165,7 +181,8 @@ def _stuck_facts(s: Series) -> list[Fact]:
 def gap_facts(series: Sequence[Series]) -> list[Fact]:
     """How validation compares with training, and which metrics do not move."""
     accuracies = [s for s in series if s.kind == "accuracy" and s.finite]
-    return _loss_gap(series) + _accuracy_gap(accuracies) + [f for s in accuracies for f in _stuck_facts(s)]
+    gaps = _loss_gap(series) or _metric_gap(series, accuracies)
+    return gaps + _accuracy_gap(accuracies) + [f for s in accuracies for f in _stuck_facts(s)]
 
 
 _LOADED = re.compile(

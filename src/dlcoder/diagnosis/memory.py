@@ -38,7 +38,7 @@ _FIELDS = {
 _OTHER = re.compile(r"Process (\d+) has " + _SIZE + r" memory in use")
 _WRAPPED = 76
 """Columns from which on a line is taken for one that a terminal broke."""
-_MARK = re.compile(r"[Tt]ried to allocate .{0,80}(?:GPU|total capacity)|total capac(?:ity|ty) of .{0,40} of which")
+_MARK = re.compile(r"[Tt]ried to allocate (?:more than )?-?\d|total capac(?:ity|ty) of .{0,40} of which")
 
 
 @dataclass(frozen=True)
