@@ -18,6 +18,8 @@ Emit = Callable[[dict[str, Any]], None]
 FEW_STEPS = 4
 MANY_STEPS = 48
 OVERFIT_STEPS = 300
+FASTER = 10
+"""Times the learning rate with which a run is repeated that did not learn: a small rate is no fault."""
 MOST_KNOBS = 60
 KNOB_RESERVE_S = 5.0
 OWN_LOG_FIELDS = ["step", "epoch", "loss_total", "lr", "grad_norm", "time_data", "time_iter", "max_mem"]
@@ -39,6 +41,8 @@ ORDER = (
 _DISTRIBUTED = re.compile(
     r"init_process_group|DistributedDataParallel|torch\.distributed|Accelerator\(|FullyShardedDataParallel|fully_shard"
 )
+_LAUNCHED = re.compile(r"\b(LOCAL_RANK|RANK|WORLD_SIZE|MASTER_ADDR)\b|process group has not been initialized")
+"""Errors of a program that only runs under a launcher."""
 
 
 def main(request: dict[str, Any], emit: Emit) -> None:
@@ -116,6 +120,10 @@ class Coordinator:
                 "probe": whole,
             }
             self.plain = self.runner.run("plain", options=options, limit=90)
+            error = self.plain.error
+            if error and not self.plain.steps() and _LAUNCHED.search(error["message"]):
+                self.runner.launched = True
+                self.plain = self.runner.run("plain", options=options, limit=90)
         return self.plain
 
     def short_run(self) -> Result | None:
@@ -229,8 +237,14 @@ class Coordinator:
         limit = min(40.0, max(self.runner.remaining() / 2, 5.0))
         result = self.runner.run(**change, limit=limit)
         if result.error and not result.steps():
-            result = self.runner.run("overfit", options={**options, "stop_after": OVERFIT_STEPS}, limit=limit)
-        yield judge_repeat.judge_overfit(result)
+            change = {"name": "overfit", "options": {**options, "stop_after": OVERFIT_STEPS}}
+            result = self.runner.run(**change, limit=limit)
+        verdict = judge_repeat.judge_overfit(result)
+        if verdict["status"] == "fail":
+            change["options"]["lr_factor"] = FASTER
+            faster = judge_repeat.judge_overfit(self.runner.run(**change, limit=limit))
+            verdict = judge_repeat.merge_faster(verdict, faster, FASTER)
+        yield verdict
 
     def check_reproducible(self) -> Iterator[Check]:
         """Two runs from different ambient random states, and one with another seed."""

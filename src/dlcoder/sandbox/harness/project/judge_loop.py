@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .judge_ranks import loader_passes, order_changes
-from .judge_step import graph_growth, site_of
+from .judge_step import graph_growth, site_of, sources
 from .runs import Event, Result
 from .verdict import Check, at, failed, listed, passed, skipped
 
@@ -239,11 +239,6 @@ def _window_total(window: list[Event]) -> float | None:
     return 1.0 if abs(total - 1) < 0.01 else None
 
 
-def sources(result: Result) -> str:
-    """All Python of the project."""
-    return "\n".join(p.read_text("utf-8", "replace") for p in sorted(result.root.rglob("*.py")))
-
-
 # -- averaged weights ------------------------------------------------------------
 
 
@@ -419,6 +414,9 @@ def judge_syncs(result: Result, allowed: float | None) -> Check:
         hits = [s["syncs"].get(site, 0) for s in steps]
         if not _GUARD.search(source_line(result, site)) and sum(h > 0 for h in hits) > 0.7 * len(steps):
             rates[site] = sum(hits) / len(hits)
+    acts = _forwards_per_step(result)
+    if size == 1 and acts > PER_SITE and any(rate >= 0.8 * acts for rate in rates.values()):
+        return skipped(name, f"the loop acts on what the model says: {acts:.0f} forward passes for an optimizer step")
     worst = max(rates, key=lambda s: rates[s], default="")
     if size > 1 and worst and rates[worst] > PER_SITE:
         what = source_line(result, worst).strip()[:80]
@@ -429,6 +427,11 @@ def judge_syncs(result: Result, allowed: float | None) -> Check:
         fix = f"read values only when logging: {listed(f'{s} ({r:.1f})' for s, r in sorted(rates.items()))}"
         return failed(name, f"{total:.1f} per optimizer step", bound, fix)
     return passed(name, f"{total:.1f} per optimizer step", bound)
+
+
+def _forwards_per_step(result: Result) -> float:
+    forwards = sum(e["trained"] and e["grad"] for e in result.events("fwd"))
+    return float(forwards) / max(len(result.steps()), 1)
 
 
 # -- logs ------------------------------------------------------------

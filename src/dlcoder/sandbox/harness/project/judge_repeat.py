@@ -6,12 +6,12 @@ import math
 import re
 from typing import Any
 
-from .judge_loop import complete, sources
-from .judge_step import how_it_ended, site_of
+from .judge_loop import complete
+from .judge_step import how_it_ended, site_of, sources
 from .runs import Event, Result
 from .verdict import Check, at, failed, listed, passed, skipped
 
-GUARDS = re.compile(r"isfinite|isnan|isinf|nan_to_num|error_if_nonfinite|GradScaler\(|detect_anomaly|TerminateOnNan")
+GUARDS = re.compile(r"isfinite|isnan|isinf|nan_to_num|error_if_nonfinite|detect_anomaly|TerminateOnNan")
 FALL = 0.3
 PLATEAU = 0.01
 
@@ -224,6 +224,17 @@ def judge_overfit(result: Result) -> Check:
     if len(losses) >= 30 and before - recent > PLATEAU * first:
         return skipped(name, f"still falling when the run ended ({measured})", measured)
     return failed(name, measured, bound, _LEARN + at(site_of(result.events("bwd"))))
+
+
+def merge_faster(slow: Check, fast: Check, factor: float) -> Check:
+    """The verdict on a run that did not learn, after one with a higher learning rate."""
+    if fast["status"] == "pass" or "still falling" in fast["detail"]:
+        return skipped(
+            slow["name"],
+            f"learns the batch with {factor:g} times its learning rate ({fast['measured'] or fast['detail']}), "
+            f"not with its own ({slow['measured']})",
+        )
+    return slow
 
 
 def _not_comparable(result: Result, losses: list[float]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from .runs import Event, Result
 from .verdict import Check, at, failed, listed, passed, skipped
+
+_BY_HAND = re.compile(r"\.grad\b(?!_)")
 
 
 def judge_one_batch(result: Result) -> Iterator[Check]:
@@ -56,6 +59,11 @@ def _loss(result: Result) -> Check:
     return passed(name, f"{values[0]:.4g} to {values[-1]:.4g} in {len(values)} backward passes", "finite scalar")
 
 
+def sources(result: Result) -> str:
+    """All Python of the project."""
+    return "\n".join(p.read_text("utf-8", "replace") for p in sorted(result.root.rglob("*.py")))
+
+
 def how_it_ended(result: Result) -> str:
     """The end of a run as a clause."""
     error = result.error
@@ -68,6 +76,8 @@ def how_it_ended(result: Result) -> str:
 
 def _no_step(result: Result) -> Check:
     optimizers = result.events("optimizer")
+    if not optimizers and len(result.events("bwd")) > 1 and _BY_HAND.search(sources(result)):
+        return skipped("one_batch.update", "the weights are updated by hand, not by torch.optim: that is not watched")
     fix = "call optimizer.step() after backward()" if optimizers else "make an optimizer of torch.optim and step it"
     return failed(
         "one_batch.update", "no optimizer step", "parameters change", f"{fix}; the run {how_it_ended(result)}"
@@ -94,7 +104,7 @@ def _gradients(result: Result, steps: list[Event]) -> Check:
         return failed(
             name, "nan or inf in " + listed(nonfinite), "finite", "see where the loss overflows or divides by 0"
         )
-    dead = _in_all(watched, "zero") if len(watched) > 2 else []
+    dead = _dead(watched)
     if dead:
         return failed(
             name,
@@ -112,6 +122,16 @@ def _gradients(result: Result, steps: list[Event]) -> Check:
         )
     count = watched[0]["n"] - watched[0]["frozen"]
     return passed(name, f"{count} parameters", "every trainable parameter gets a gradient")
+
+
+def _dead(steps: list[Event]) -> list[str]:
+    """Parameters that nothing reaches.
+
+    Not a bias alone, whose weight does learn: what is subtracted or normalized away after it has no gradient by right
+    (a critic's last bias, a bias in front of a normalization).
+    """
+    dead = _in_all(steps, "zero") if len(steps) > 2 else []
+    return [p for p in dead if not p.endswith("bias") or p[: -len("bias")] + "weight" in dead]
 
 
 def _in_all(steps: list[Event], key: str) -> list[str]:

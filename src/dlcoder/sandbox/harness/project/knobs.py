@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from .judge_loop import sources
+from .judge_step import sources
 from .runs import Event, Result
 
 PLACEHOLDER = "__DLCODER_VALUE__"

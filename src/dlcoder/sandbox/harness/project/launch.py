@@ -46,7 +46,8 @@ def run_rank(spec: dict[str, Any], rank: int) -> int:
     """
     trace = Trace(f"{spec['trace']}.{rank}", spec["root"], rank)
     observer = Observer(trace, Options(spec.get("options", {})))
-    faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=False)
+    stacks = Path(f"{spec['trace']}.{rank}.stack").open("w")  # noqa: SIM115 - open until the process ends
+    faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=False)
     # Compiling takes longer than the run; eager code computes the same.
     os.environ["TORCHDYNAMO_DISABLE"] = "1"
     _enter(spec, observer)

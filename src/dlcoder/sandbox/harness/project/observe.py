@@ -29,6 +29,7 @@ class Options:
         stretch: Whether an epoch then lasts as long as the run needs.
         no_dropout: Whether dropout is switched off.
         hold_lr: Whether the learning rate stays at its highest declared value.
+        lr_factor: How many times that value is used.
         nan_at: The training forward pass (from 1) whose output becomes NaN; 0 for none.
         crash_at: The optimizer step (from 1) in which rank `crash_rank` raises; 0 for none.
         kill_after: How many steps after the checkpoint number `kill_save` was written the process is killed; 0: never.
@@ -50,6 +51,7 @@ class Options:
         self.stretch = bool(values.get("stretch"))
         self.no_dropout = bool(values.get("no_dropout"))
         self.hold_lr = bool(values.get("hold_lr"))
+        self.lr_factor = float(values.get("lr_factor", 1.0))
         self.nan_at = int(values.get("nan_at", 0))
         self.crash_at = int(values.get("crash_at", 0))
         self.crash_rank = int(values.get("crash_rank", 1))

@@ -16,11 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .trace import read_trace
+from .waits import where_ranks_wait
+
 Event = dict[str, Any]
 
-IDLE_S = 4.0
-"""Ranks that use no processor time for so long, one of them inside a collective, wait for ever."""
-RUNNABLE_TICKS = 1_000_000
+IDLE_S = 1.0
+"""Ranks that use no processor time for so long are asked where they stand."""
 GRACE_S = 1.0
 """How long the other ranks have to end by themselves after one has failed."""
 LINKED_BYTES = 1 << 20
@@ -113,6 +115,8 @@ class Runner:
         self.env = env
         self.deadline = deadline
         self.base = Path(tempfile.mkdtemp(prefix="runs-"))
+        self.launched = False
+        """Whether a single process, too, is started as by torchrun: the program does not run otherwise."""
         self.count = 0
         self.repeated = 0
 
@@ -189,7 +193,7 @@ class Runner:
         """Wait for the end of a run, or bring it about, and read what it left."""
         result = started.result
         self._watch(started)
-        result.ranks = [_read_trace(f"{started.spec['trace']}.{rank}") for rank in range(started.world)]
+        result.ranks = [read_trace(f"{started.spec['trace']}.{rank}") for rank in range(started.world)]
         with started.output.open("rb") as file:
             result.output = file.read()[-200_000:].decode("utf-8", "replace")
         self._repeat(result)
@@ -213,7 +217,7 @@ class Runner:
         try:
             _detach(output)
             os.environ.update(self.env)
-            if world > 1:
+            if world > 1 or self.launched:
                 os.environ.update(
                     RANK=str(rank),
                     LOCAL_RANK=str(rank),
@@ -281,24 +285,17 @@ class Runner:
             if now > started.deadline:
                 result.timed_out = True
                 break
-            if started.world > 1 and not started.launcher and not failed_at and idle.hangs(now):
-                result.hang = _where(started, codes)
-                break
+            if started.world > 1 and not started.launcher and not failed_at and idle.seconds(now) > IDLE_S:
+                result.hang = where_ranks_wait(started.spec["trace"], result.root, pids, set(codes))
+                if result.hang:
+                    break
+                idle.since = now
             time.sleep(0.01)
         for pid in pids:
             _end(pid)
             if pid not in codes:
                 codes[pid] = _exit_code(os.waitpid(pid, 0)[1])
         result.codes = [codes[pid] for pid in pids]
-
-
-def _where(started: Started, codes: dict[int, int]) -> list[str]:
-    """Where each rank of a hanging run stands."""
-    lines = []
-    for rank, pid in enumerate(started.pids):
-        events = _read_trace(f"{started.spec['trace']}.{rank}")
-        lines.append(f"rank {rank} {_position(events, pid in codes)}")
-    return lines
 
 
 class _Idle:
@@ -310,18 +307,21 @@ class _Idle:
         self.since = time.monotonic()
         self.checked = 0.0
 
-    def hangs(self, now: float) -> bool:
-        if now - self.checked < 0.2:
-            return False
+    def seconds(self, now: float) -> float:
+        """For how long nothing has been computed."""
+        if now - self.checked < 0.1:
+            return 0.0
         self.checked = now
-        ticks = _group_ticks(self.groups)
-        if abs(ticks - self.ticks) > 1:
+        ticks, waiting = _group_ticks(self.groups)
+        # A process that could run and gets no processor, on a busy machine, does not hang.
+        if abs(ticks - self.ticks) > 1 or not waiting:
             self.ticks, self.since = ticks, now
-        return now - self.since > IDLE_S
+        return now - self.since
 
 
-def _group_ticks(groups: set[int]) -> int:
-    total = 0
+def _group_ticks(groups: set[int]) -> tuple[int, bool]:
+    """The processor time of all processes in the groups, and whether all of them wait for something."""
+    total, waiting = 0, True
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -329,26 +329,9 @@ def _group_ticks(groups: set[int]) -> int:
             except OSError:
                 continue
             if int(fields[2]) in groups:
-                # A process that could run and gets no processor, on a busy machine, does not hang.
-                total += int(fields[11]) + int(fields[12]) + (RUNNABLE_TICKS if fields[0] in "RD" else 0)
-    return total
-
-
-def _position(events: list[Event], gone: bool) -> str:
-    """Where a rank stands, in words."""
-    last = next((e for e in reversed(events) if e["e"] in ("coll", "coll_end", "bwd", "bwd_end", "ddp", "step")), None)
-    steps = sum(e["e"] == "step" for e in events)
-    if gone or any(e["e"] == "end" for e in events):
-        return f"has ended after {steps} steps"
-    if last is None:
-        return "has not begun to train"
-    if last["e"] == "coll":
-        return f"waits in {last['name']} at {last['site']} (after {steps} steps)"
-    if last["e"] == "bwd":
-        return f"waits in backward() at {last['site']}, where DDP averages gradients (after {steps} steps)"
-    if last["e"] == "ddp" and last["stage"] == "begin":
-        return "waits in the construction of DistributedDataParallel at {}".format(last["site"])
-    return f"waits after step {steps}"
+                total += int(fields[11]) + int(fields[12])
+                waiting = waiting and fields[0] not in "RD"
+    return total, waiting
 
 
 def _ignored(folder: str, names: list[str]) -> set[str]:
@@ -416,14 +399,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _read_trace(path: str) -> list[Event]:
-    events = []
-    with contextlib.suppress(FileNotFoundError), Path(path).open("rb") as file:
-        for line in file:
-            with contextlib.suppress(ValueError):
-                event = json.loads(line)
-                if isinstance(event, dict) and "e" in event:
-                    events.append(event)
-    return events

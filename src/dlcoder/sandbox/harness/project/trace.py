@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import json
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -127,3 +129,15 @@ def sample_digests(batch: Any, limit: int = 64) -> list[str]:
     size = tensors[0].shape[0]
     rows = [t for t in tensors if t.shape[0] == size]
     return [digest_bytes(b"".join(tensor_bytes(t[i]) for t in rows)) for i in range(min(size, limit))]
+
+
+def read_trace(path: str) -> list[dict[str, Any]]:
+    """The events that a process has written so far."""
+    events = []
+    with contextlib.suppress(FileNotFoundError), Path(path).open("rb") as file:
+        for line in file:
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict) and "e" in event:
+                    events.append(event)
+    return events

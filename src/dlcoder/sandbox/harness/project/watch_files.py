@@ -158,7 +158,9 @@ class FileWatch:
 
     def _watch_fields(self, cls: Any) -> None:
         reads = self.reads.setdefault(cls.__name__, set())
-        names = {f.name for f in dataclasses.fields(cls)}
+        # What a library's class, or another one of the project's, declares is not declared here.
+        fields = [f for f in dataclasses.fields(cls) if f.name in vars(cls).get("__annotations__", {})]
+        names = {f.name for f in fields}
         original = cls.__getattribute__
 
         def getattribute(this: Any, name: str) -> Any:
@@ -170,9 +172,7 @@ class FileWatch:
 
         try:
             cls.__getattribute__ = getattribute
-            simple = {
-                f.name: f.default for f in dataclasses.fields(cls) if isinstance(f.default, (bool, int, float, str))
-            }
+            simple = {f.name: f.default for f in fields if isinstance(f.default, (bool, int, float, str))}
             self.o.trace.write("dataclass", cls=cls.__name__, fields=sorted(names), defaults=simple)
         except (AttributeError, TypeError):
             self.reads.pop(cls.__name__)

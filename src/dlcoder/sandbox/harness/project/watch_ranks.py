@@ -38,6 +38,7 @@ class RankWatch:
     def __init__(self, observer: Observer) -> None:
         self.o = observer
         self.depth = 0
+        self.groups: list[Any] = []
 
     def install(self) -> None:
         """Patch torch.distributed and DDP."""
@@ -81,7 +82,9 @@ class RankWatch:
                 "group", backend=asked, used=str(backend), timeout=str(timeout), site=self.o.trace.site()
             )
             kwargs.setdefault("timeout", datetime.timedelta(seconds=120))
-            return original(backend, *args, **kwargs)
+            original(backend, *args, **kwargs)
+            # Gloo's destructor can wait for ever for ranks that have left: no fault of the program's.
+            self.groups.append(dist.group.WORLD)
 
         dist.init_process_group = init
         dist.distributed_c10d.init_process_group = init

@@ -307,7 +307,9 @@ class StepWatch:
                 window.kept = [p.detach().clone() for p in parameters_of(optimizer)]
             if options.hold_lr:
                 for group in optimizer.param_groups:
-                    group["lr"] = max(group["lr"], group.get("initial_lr", 0.0), self._first_lr(optimizer))
+                    declared = max(group.get("initial_lr", 0.0), self._first_lr(optimizer))
+                    faster = options.lr_factor * declared if options.lr_factor != 1 else 0.0
+                    group["lr"] = faster or max(group["lr"], declared)
 
     def _first_lr(self, optimizer: Any) -> float:
         return float(optimizer.defaults.get("lr", 0.0) or 0.0)
