@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlcoder.diagnosis.endings import ending_facts
+from dlcoder.diagnosis.event_logs import is_events, read_events
 from dlcoder.diagnosis.evidence import log_facts, prose_facts, shared_facts
 from dlcoder.diagnosis.facts import Fact, Facts
 from dlcoder.diagnosis.flight_dumps import looks_like_dump, rank_of
@@ -267,8 +268,13 @@ def _benign(facts: Facts) -> list[str]:
     return list(dict.fromkeys(f.note for f in odd if f.note))
 
 
-def _reading(source: Source) -> Reading:
-    document = read(source)
+def read_source(source: Source) -> Reading:
+    """Read a source and find its facts.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    document = read_events(source) if source.path and is_events(source.name) else read(source)
     reading = Reading(document, log_facts(document.lines, whole=not document.routine)[0])
     reading.facts = without_passing(reading)
     return reading
@@ -297,7 +303,7 @@ def _readings(log: str | None, paths: Sequence[Path], progress: Progress) -> lis
     readings = []
     for source in sources:
         if source not in dumps:
-            readings.append(_reading(source))
+            readings.append(read_source(source))
         done += source.size
         progress(f"read {source.name}", done / total)
     if dumps:
@@ -357,6 +363,19 @@ def diagnose(
     Raises:
         UserError: There is nothing to read, or a path cannot be read.
     """
+    return examine(log, paths, context, code, environment, max_hypotheses, progress)[0]
+
+
+def examine(
+    log: str | None,
+    paths: Sequence[Path],
+    context: str | None,
+    code: str | None,
+    environment: str | None,
+    max_hypotheses: int,
+    progress: Progress,
+) -> tuple[Diagnosis, list[Reading]]:
+    """The diagnosis, and the logs as they were read for it; arguments and errors are those of `diagnose`."""
     if log is None and not paths:
         raise UserError("There is no log to look at.", "Give `log` (text) or `paths` (files or directories).")
     scopes: dict[Scope, str | None] = {"context": context, "code": code, "environment": environment}
@@ -372,7 +391,7 @@ def diagnose(
     absent = [rank for rank in absent_ranks(readings, lines) if raised is None or rank != raised.rank]
     missing = _missing(status, scored, facts, readings, absent, len(lines))
     benign = _benign(facts)
-    return Diagnosis(
+    diagnosis = Diagnosis(
         status,
         _summary(status, hypotheses, _reasons(scored[0], facts) if scored else [], benign),
         hypotheses,
@@ -385,3 +404,4 @@ def diagnose(
         benign,
         f"ranks that do not report: {', '.join(map(str, absent[:8]))}" if absent else "",
     )
+    return diagnosis, readings

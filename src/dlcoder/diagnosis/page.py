@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from dlcoder.diagnosis import page_curves, page_timeline
-from dlcoder.diagnosis.diagnose import diagnose
-from dlcoder.diagnosis.evidence import log_facts
+from dlcoder.diagnosis.diagnose import examine
 from dlcoder.diagnosis.lines import Line
 from dlcoder.diagnosis.page_lines import AROUND, Excerpt, Survey, excerpts, survey
-from dlcoder.diagnosis.ranks import Reading, absent_ranks, without_passing
-from dlcoder.diagnosis.reading import read
+from dlcoder.diagnosis.ranks import Reading, absent_ranks
 from dlcoder.diagnosis.sources import Source, collect
 from dlcoder.diagnosis.verdict import Diagnosis, Evidence
 from dlcoder.errors import UserError
@@ -77,9 +75,10 @@ def write_page(
     Raises:
         UserError: There is nothing to read, a log cannot be read, or the page cannot be written.
     """
-    found = diagnose(log, paths, context, code, environment, max_hypotheses, progress)
+    found, readings = examine(log, paths, context, code, environment, max_hypotheses, progress)
     prose = {"context": context, "code": code, "environment": environment}
-    text = render_page(found, log, paths, {name: text for name, text in prose.items() if text})
+    given = {name: text for name, text in prose.items() if text}
+    text = render_page(found, readings, collect(log, paths), given)
     try:
         file.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
@@ -88,20 +87,22 @@ def write_page(
     return found
 
 
-def render_page(found: Diagnosis, log: str | None, paths: Sequence[Path], prose: Mapping[str, str]) -> str:
+def render_page(
+    found: Diagnosis, readings: Sequence[Reading], sources: Sequence[Source], prose: Mapping[str, str]
+) -> str:
     """The page about a diagnosis.
 
     Args:
-        found: What `diagnose` returned for this input.
-        log: Pasted text.
-        paths: Files, directories or patterns.
+        found: The diagnosis.
+        readings: The logs as they were read for it.
+        sources: Where they lie.
         prose: `context`, `code` and `environment`, where given.
 
     Raises:
         UserError: A log cannot be read any more.
     """
     marks = _marks(found)
-    material = _material(found, log, paths, prose, marks)
+    material = _material(found, readings, sources, prose, marks)
     shown, anchors = _excerpts(material.surveys, marks)
     absent = absent_ranks(material.readings, [line for r in material.readings for line in r.document.lines])
     lanes = page_timeline.timeline(material.readings, found, absent)
@@ -136,20 +137,17 @@ def _marks(found: Diagnosis) -> dict[str, dict[int, list[int]]]:
 
 def _material(
     found: Diagnosis,
-    log: str | None,
-    paths: Sequence[Path],
+    readings: Sequence[Reading],
+    sources: Sequence[Source],
     prose: Mapping[str, str],
     marks: Mapping[str, Mapping[int, Sequence[int]]],
 ) -> _Material:
-    material = _Material()
-    sources = collect(log, paths) if log is not None or paths else []
-    material.total = len(sources)
-    for source in _chosen(sources, found, marks):
-        document = read(source)
-        reading = Reading(document, log_facts(document.lines, whole=not document.routine)[0])
-        reading.facts = without_passing(reading)
+    material = _Material(total=len(sources))
+    known = {reading.document.name: reading for reading in readings}
+    for source in _chosen([source for source in sources if source.name in known], found, marks):
+        reading = known[source.name]
         material.readings.append(reading)
-        material.surveys[source.name] = survey(source, document, _around(marks.get(source.name, {})))
+        material.surveys[source.name] = survey(source, reading.document, _around(marks.get(source.name, {})))
     for name, text in prose.items():
         if name in marks:
             source = Source(name, None, text, len(text))
