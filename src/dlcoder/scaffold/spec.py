@@ -3,6 +3,7 @@
 Bounds are checked here and not part of the schema, which every session of a client pays for.
 """
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -31,27 +32,6 @@ Family = Literal[
     "mae",
 ]
 Size = Literal["tiny", "small", "base", "large"]
-Metric = Literal[
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "micro_f1",
-    "mean_iou",
-    "mean_dice",
-    "pixel_accuracy",
-    "map",
-    "map_50",
-    "map_75",
-    "rmse",
-    "mae",
-    "r2",
-    "perplexity",
-    "denoising_error",
-    "negative_elbo",
-    "reconstruction_error",
-    "knn_accuracy",
-]
-
 Number = TypeVar("Number", int, float)
 
 
@@ -68,6 +48,24 @@ def _class_name(name: str) -> str:
     if not name.strip() or name in (".", "..") or "/" in name or "\0" in name or len(name) > 100:
         raise ValueError(f"{name!r} cannot be a class: it must be able to name a folder")
     return name
+
+
+def _package_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,49}", name):
+        raise ValueError(f"{name!r} cannot be a package: lower-case letters, digits and underscores, at most 50")
+    return name
+
+
+def _short(text: str) -> str:
+    if len(text) > 500:
+        raise ValueError("must be at most 500 characters")
+    return text
+
+
+def _several(classes: list[str]) -> list[str]:
+    if not 2 <= len(classes) <= 20000:
+        raise ValueError(f"must be 2 to 20000 names, are {len(classes)}")
+    return classes
 
 
 class _Part(BaseModel):
@@ -93,11 +91,11 @@ class DataSpec(_Part):
     """Where samples come from and how they are treated."""
 
     source: Source | None = Field(
-        default=None, description="Default: synthetic, generated and learnable. image_folder: ROOT/{train,val}/CLASS/."
+        default=None, description="Default: synthetic, generated. image_folder: ROOT/{train,val}/CLASS/."
     )
     root: str | None = Field(default=None, description="Folder or file of the data. Default: data.")
-    classes: list[Annotated[str, AfterValidator(_class_name)]] | None = Field(
-        default=None, min_length=2, max_length=20000, description="Names, in the order of their labels."
+    classes: Annotated[list[Annotated[str, AfterValidator(_class_name)]], AfterValidator(_several)] | None = Field(
+        default=None, description="Names, in the order of their labels."
     )
     num_classes: Annotated[int, _within(2, 20000)] | None = Field(
         default=None, description="Where names do not matter."
@@ -138,16 +136,16 @@ class ProjectSpec(_Part):
     """A project. Only `task` is required; what is left out gets a default that the answer lists with its reason."""
 
     task: Task = Field(description="generation: images, or text with model.family gpt.")
-    name: str | None = Field(
-        default=None, pattern=r"^[a-z][a-z0-9_]*$", max_length=50, description="Of the package. Default: from path."
+    name: Annotated[str, AfterValidator(_package_name)] | None = Field(
+        default=None, description="Of the package. Default: from path."
     )
-    goal: str | None = Field(
-        default=None, max_length=500, description="The user's hope, in words; answered with what can be promised."
+    goal: Annotated[str, AfterValidator(_short)] | None = Field(
+        default=None, description="The user's hope, in words; answered with what can be promised."
     )
     data: DataSpec = Field(default_factory=DataSpec, description="The data.")
     model: ModelSpec = Field(default_factory=ModelSpec, description="The network.")
     train: TrainSpec = Field(default_factory=TrainSpec, description="The training.")
-    metric: Metric | None = Field(default=None, description="Chooses the best checkpoint.")
+    metric: str | None = Field(default=None, description="Chooses the best checkpoint; one of the task's.")
     framework: Literal["pytorch", "lightning", "accelerate"] = Field(
         default="pytorch", description="pytorch: DDP by torchrun."
     )
@@ -162,7 +160,7 @@ class ProjectSpec(_Part):
         default=None, description="Default: bf16; fp32 for device cpu."
     )
     gpu_memory_gb: Annotated[float, _within(1, 1000)] | None = Field(
-        default=None, description="Memory of one GPU: a batch that does not fit is refused, with one that does."
+        default=None, description="Of one GPU: a batch that does not fit is refused."
     )
     device: Literal["auto", "cuda", "cpu"] = Field(default="auto", description="What it will train on.")
     reproducible: bool = Field(default=True, description="Resume bit for bit on GPUs too.")

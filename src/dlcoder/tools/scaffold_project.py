@@ -17,13 +17,13 @@ class ScaffoldInput(ToolInput):
     path: str = Field(
         description="A path that does not exist, or a project that dlcoder made, to be updated: edits are merged."
     )
-    spec: ProjectSpec = Field(description='What is wanted. Only `task` is required: {"task": "classification"}.')
+    spec: ProjectSpec = Field(description='{"task": "classification"} is enough.')
     dry_run: bool = Field(default=False, description="Only list what would be written.")
     validate_: Literal["none", "smoke", "full"] = Field(
         default="smoke",
         alias="validate",
-        description="What must pass before the project is moved to `path`. smoke: one batch and a 2-process torchrun. "
-        "full: every check, resume included (a minute or more). none: nothing is run.",
+        description="What must pass before anything appears. smoke: one batch, a 2-process torchrun. "
+        "full: every check (minutes). none: nothing is run.",
     )
 
 
@@ -94,7 +94,7 @@ TOOL = Tool(
         "Writes a complete, readable PyTorch training project and proves it before handing it over: the project is run "
         "in a sandbox (one batch forward/backward, a 2-process torchrun) and appears only if that passes. "
         "Call it whenever training code is started from nothing, instead of writing it by hand. Only spec.task is "
-        "required; every default is listed in `assumptions` with its reason. Takes some ten seconds."
+        "required; every default is listed in `assumptions` with its reason."
     ),
     input=ScaffoldInput,
     output=ScaffoldOutput,

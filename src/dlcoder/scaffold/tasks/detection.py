@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from dlcoder.scaffold.task import Family, Metric, Setting, Source, Task
 from dlcoder.scaffold.tasks.image_networks import DEPTH, RESNET_SETTINGS, RESNET_SIZES
 from dlcoder.scaffold.tasks.image_sources import generated, num_classes
-from dlcoder.templates.bindings import Fixed
 
 if TYPE_CHECKING:
     from dlcoder.scaffold.choices import Choices
@@ -58,7 +57,6 @@ DETECTION = Task(
     },
     results="detection.py.j2",
     picture="boxes.png",
-    bindings={"FCOSLoss": {"reduction": Fixed('"sum"')}},
     classes=3,
     batch_size=16,
     image_sizes=(96, 512),
