@@ -55,6 +55,39 @@ CASES = {
         "ImportError: libcudnn.so.8: cannot open shared object file: No such file or directory\n",
     ),
     "a scale that is no number": ("nan-domain-op", SCALE + "GreaterThan(lower_bound=0.0), but found invalid values:\n"),
+    "a missing hook of a trainer": (
+        "api-misuse",
+        "MisconfigurationException: `ModelCheckpoint(monitor='val_f1')` could not find the monitored key in the "
+        "returned metrics: ['loss']. HINT: Did you call `log('val_f1', value)` in the `LightningModule`?\n",
+    ),
+    "a hook of another version": (
+        "env-api-removed",
+        "TypeError: Net.on_validation_epoch_end() missing 1 required positional argument: 'outputs'\n",
+    ),
+    "a keyword of a trainer without its exception": (
+        "env-api-removed",
+        "GRPOTrainer.__init__() got an unexpected keyword argument 'use_vllm'\n",
+    ),
+    "statistics that a broadcast overwrites": (
+        "ddp-inplace-buffers",
+        "Warning: Error detected in NativeBatchNormBackward0.\nRuntimeError: one of the variables needed for gradient "
+        "computation has been modified by an inplace operation: [torch.cuda.FloatTensor [96]] is at version 5\n",
+    ),
+    "a shard of a checkpoint": (
+        "dist-sharded-config",
+        "KeyError: MetadataIndex(fqn='decoder.layers.mlp.weight', offset=torch.Size([4, 0]), index=3)\n",
+    ),
+    "an update that does not fit": (
+        "oom-model-states",
+        '  File "/home/u/train.py", line 90, in train\n    optimizer.step()\n'
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 96.00 MiB. GPU 0 has a total capacity of 23.65 "
+        "GiB of which 40.00 MiB is free. Including non-PyTorch memory, this process has 23.60 GiB memory in use.\n",
+    ),
+    "the first of no files": (
+        "dl-path",
+        '  File "/x/site-packages/datasets/reader.py", line 9, in __init__\n    first = open(paths[0])\n'
+        "IndexError: list index out of range\n",
+    ),
 }
 
 
