@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from loss_references import EMBEDDINGS, IGNORE, SEGMENTATION, labels, mask, randn
+from loss_references import EMBEDDINGS, IGNORE, ORACLES, SEGMENTATION, labels, mask, randn
 from scipy.ndimage import distance_transform_edt
 
 from dlcoder.templates.components.losses import boundary, focal, sigmoid_focal, ssim
@@ -109,6 +109,15 @@ def test_half_precision_embeddings_stay_close_to_double(name, dtype):
     inputs = [randn(6, 5, seed=s) for s in range(views)]
     result = loss(*(x.to(dtype) for x in inputs))
     torch.testing.assert_close(result.double(), loss(*inputs), rtol=0.06, atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["focal", "dice", "next_token in chunks of 5"])
+def test_a_loss_without_second_derivatives_says_so(name):
+    loss, _, inputs = ORACLES[name]
+    inputs = [x.clone().requires_grad_() for x in inputs]
+    gradients = torch.autograd.grad(loss(*inputs), inputs, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable|does not require grad"):
+        gradients[0].sum().backward()
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -17,6 +17,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class DiceLoss(nn.Module):
@@ -107,6 +108,7 @@ class _ClassSums(torch.autograd.Function):
         return _sum_by_class(hit, index, probs.shape[1]), probs.sum(dim=2)
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: torch.autograd.function.FunctionCtx, *grad_outputs: Tensor
     ) -> tuple[Tensor, None, None]:

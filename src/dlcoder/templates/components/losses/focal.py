@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class FocalLoss(nn.Module):
@@ -93,6 +94,7 @@ class _TargetLogProb(torch.autograd.Function):
         return logits.log_softmax(dim=1).gather(1, index).squeeze(1)
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: torch.autograd.function.FunctionCtx, *grad_outputs: Tensor
     ) -> tuple[Tensor, None]:

@@ -15,6 +15,7 @@ References: Wijmans et al., 2024, https://arxiv.org/abs/2411.09009; Chowdhery et
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class NextTokenLoss(nn.Module):
@@ -91,6 +92,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return loss / count
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: torch.autograd.function.FunctionCtx, *grad_outputs: Tensor
     ) -> tuple[Tensor | None, ...]:
