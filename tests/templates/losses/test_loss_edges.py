@@ -116,7 +116,7 @@ def test_a_loss_without_second_derivatives_says_so(name):
     loss, _, inputs = ORACLES[name]
     inputs = [x.clone().requires_grad_() for x in inputs]
     gradients = torch.autograd.grad(loss(*inputs), inputs, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable|does not require grad"):
+    with pytest.raises(RuntimeError, match=r"once_differentiable|does not require grad"):
         gradients[0].sum().backward()
 
 
