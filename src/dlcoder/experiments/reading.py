@@ -1,10 +1,9 @@
 """Folders and files of any training program, read into runs."""
 
-import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +11,18 @@ from dlcoder.errors import UserError
 from dlcoder.experiments.columns import STEP_NAMES, Columns, columns_of, number
 from dlcoder.experiments.csv_logs import csv_columns, csv_names, read_csv
 from dlcoder.experiments.event_files import event_columns
-from dlcoder.experiments.jsonl_logs import jsonl_columns, jsonl_names, read_jsonl, records
+from dlcoder.experiments.jsonl_logs import jsonl_columns, jsonl_names, read_jsonl
+from dlcoder.experiments.places import ARM_COLUMNS, CONFIGS, SUFFIXES, first_rows, is_table, logs_of, places_of
 from dlcoder.experiments.runs import Run, flatten, series_of
 from dlcoder.experiments.wandb_files import read_wandb
 from dlcoder.progress import Progress, silent
 from dlcoder.text import clean
 
-_LOGS = ("metrics.jsonl", "eval.jsonl", "log.jsonl", "metrics.csv", "history.jsonl", "progress.csv", "log.csv")
-_CONFIGS = (
-    "config.yaml",
-    "config.yml",
-    "config.json",
-    "hparams.yaml",
-    ".hydra/config.yaml",
-    "args.json",
-    "files/config.yaml",
-)
 _EVALUATION = re.compile(r"(eval|val|valid|validation|test)(_?(log|metrics|history))?", re.IGNORECASE)
-_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
 _SEED = re.compile(r"(?:^|[._/-])seed$", re.IGNORECASE)
 _SEED_IN_NAME = re.compile(r"(?:^|[-_/ ])(?:seed|s)[-_=]?(\d+)(?=$|[-_/ ])", re.IGNORECASE)
 _TIME = ("time_iter", "step_time", "iter_time", "train/step_time")
 _MEMORY = ("max_mem", "peak_memory_mb", "max_memory_mb", "gpu_memory_mb", "memory_mb")
-_ARM_COLUMNS = ("arm", "method", "model", "variant", "config", "name", "condition", "run")
-_SKIPPED = {"checkpoints", "wandb", "evaluation", "__pycache__", ".git", ".venv", "venv", "node_modules", "summary"}
 
 
 def read_runs(paths: Sequence[Path], wanted: Callable[[set[str]], set[str]], progress: Progress = silent) -> list[Run]:
@@ -52,7 +39,7 @@ def read_runs(paths: Sequence[Path], wanted: Callable[[set[str]], set[str]], pro
     for path in paths:
         if not path.exists():
             raise UserError(f"{str(path)!r} does not exist.", "Give folders of runs, or their log files.")
-    places = [place for path in paths for place in _places(path)]
+    places = [place for path in paths for place in places_of(path)]
     if not places:
         raise UserError(
             f"There is no run in {', '.join(map(str, paths))}.",
@@ -80,71 +67,14 @@ def _short(place: Path, base: Path) -> str:
     return clean(str(name), 120)
 
 
-def _places(path: Path) -> Iterator[Path]:
-    """The folders and files that are runs (or tables of runs), in the order of their names."""
-    if path.is_file():
-        yield path
-        return
-    if _is_run(path):
-        yield path
-        return
-    folders = sorted(child for child in path.iterdir() if _is_folder(child))
-    found = False
-    for child in folders:
-        if child.name in _SKIPPED and not (child.name == "wandb" and not found):
-            continue
-        for place in _places(child):
-            found = True
-            yield place
-    if not found:
-        yield from _other_logs(path)
-
-
-def _is_folder(child: Path) -> bool:
-    """Whether to look inside: not at a link to a neighbor, such as `latest-run`."""
-    if not child.is_dir() or child.name.startswith("."):
-        return False
-    return not child.is_symlink() or child.resolve().parent != child.parent.resolve()
-
-
-def _is_run(folder: Path) -> bool:
-    return (
-        any((folder / name).is_file() for name in (*_LOGS, "run.json", "arm.json", "trainer_state.json"))
-        or (folder / "files/wandb-summary.json").is_file()
-        or (folder / "wandb-summary.json").is_file()
-        or next(folder.glob("run-*.wandb"), None) is not None
-        or next(folder.glob("events.out.tfevents.*"), None) is not None
-        or next(folder.glob("checkpoint-*/trainer_state.json"), None) is not None
-        or _holds_one_run(folder)
-    )
-
-
-def _holds_one_run(folder: Path) -> bool:
-    """Whether logs of unknown names lie beside a configuration, or a single one is no table of several runs."""
-    logs = _other_logs(folder)
-    if any((folder / name).is_file() for name in _CONFIGS):
-        return bool(logs)
-    return len(logs) == 1 and not _is_table(_first_rows(logs[0]))
-
-
-def _other_logs(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.suffix in _SUFFIXES and child.is_file())
-
-
-def _logs(folder: Path) -> list[Path]:
-    """The logs of a run: those of usual names, else all."""
-    usual = [folder / name for name in _LOGS if (folder / name).is_file()]
-    return usual or _other_logs(folder)
-
-
 def _logged(places: list[Path]) -> set[str]:
     """Names that logs carry, from all lines of some runs: evaluations come every so many steps."""
     names: set[str] = set()
     for place in places[:: max(1, len(places) // 5)]:
-        for file in [place] if place.is_file() else _logs(place):
+        for file in [place] if place.is_file() else logs_of(place):
             if file.suffix in (".csv", ".tsv"):
                 names |= csv_names(file)
-            elif file.suffix in _SUFFIXES:
+            elif file.suffix in SUFFIXES:
                 names |= jsonl_names(file)
     return names
 
@@ -174,11 +104,11 @@ def _read_file(path: Path, name: str, wanted: frozenset[str]) -> list[Run]:
         run = Run(name=name, source="TensorBoard")
         _take(run, event_columns([path]))
         return [run]
-    if path.suffix not in (*_SUFFIXES, ".json"):
+    if path.suffix not in (*SUFFIXES, ".json"):
         raise UserError(
             f"{path.name!r} is no log of a known kind.", "Give JSONL, CSV, TensorBoard events or folders of runs."
         )
-    if _is_table(_first_rows(path)):
+    if is_table(first_rows(path)):
         rows = read_csv(path) if path.suffix in (".csv", ".tsv") else read_jsonl(path)
         return [_row_run(row, f"{name}:{index + 1}") for index, row in enumerate(rows)]
     run = Run(name=name, source=path.suffix.lstrip(".").upper())
@@ -187,25 +117,10 @@ def _read_file(path: Path, name: str, wanted: frozenset[str]) -> list[Run]:
     return [run]
 
 
-def _first_rows(path: Path) -> list[dict[str, Any]]:
-    if path.suffix in (".csv", ".tsv"):
-        return [dict.fromkeys(csv_names(path))]
-    with path.open("rb") as file:
-        return list(records(b"".join(itertools.islice(file, 5))))
-
-
-def _is_table(rows: list[dict[str, Any]]) -> bool:
-    """Whether the rows are runs, not steps of one."""
-    if not rows or not rows[0]:
-        return False
-    names = {name.lower() for name in rows[0]}
-    return bool(names & {"seed", *_ARM_COLUMNS}) or not names & set(STEP_NAMES)
-
-
 def _row_run(row: dict[str, Any], name: str) -> Run:
     run = Run(name=name, source="table")
     lowered = {key.lower(): key for key in row}
-    arm = next((lowered[column] for column in _ARM_COLUMNS if column in lowered), None)
+    arm = next((lowered[column] for column in ARM_COLUMNS if column in lowered), None)
     for key, value in row.items():
         parsed = number(value)
         if key == arm:
@@ -228,7 +143,7 @@ def _row_run(row: dict[str, Any], name: str) -> Run:
 
 def _folder_columns(folder: Path, run: Run, wanted: frozenset[str]) -> Columns:
     columns: Columns = {}
-    for file in _logs(folder):
+    for file in logs_of(folder):
         new = (csv_columns if file.suffix in (".csv", ".tsv") else jsonl_columns)(file, wanted)
         # The same quantity over the validation set must not mix with that of training batches.
         if _EVALUATION.fullmatch(file.stem):
@@ -298,7 +213,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _configure(folder: Path, run: Run, *, logged: bool) -> None:
-    for name in _CONFIGS:
+    for name in CONFIGS:
         if (folder / name).is_file():
             run.config = flatten(_settings(folder / name))
             break
