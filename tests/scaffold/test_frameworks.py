@@ -54,6 +54,7 @@ DRIVER = f"""
         for kill_at in {KILLS}:
             assert run(project, f"runs/killed-{{kill_at}}", kill_at=kill_at) == signal.SIGKILL
             assert run(project, f"runs/killed-{{kill_at}}", "--resume") == 0
+        assert run(project, "runs/whole", "--resume", "--set", "train.lr=0.5") != 0
 """
 
 
@@ -116,6 +117,14 @@ def test_evaluation_reads_the_checkpoints_of_every_framework(projects: dict[str,
     results = json.loads((projects[name] / "runs/whole/evaluation/metrics.json").read_text())
     logged = trace(projects[name], "whole", "eval.jsonl")[-1]
     assert results["metric_accuracy"] == logged["metric_accuracy"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_resume_with_other_settings_is_refused_and_changes_nothing(projects: dict[str, Path], name: str) -> None:
+    run = projects[name] / "runs/whole"
+    assert "train.lr: 0.001 -> 0.5" in (run / "error_rank0.txt").read_text()
+    assert "lr: 0.001" in (run / "config.yaml").read_text()
+    assert not (run / "run-2.json").exists()
 
 
 @pytest.mark.parametrize("name", NAMES)

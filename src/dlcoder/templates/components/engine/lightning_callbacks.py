@@ -44,7 +44,12 @@ class ExactResume(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep the state until everything else is in its place."""
+        """Keep the state until everything else is in its place.
+
+        Raises:
+            ValueError: It belongs to other settings or another number of ranks.
+        """
+        self.state.refuse_other_run(checkpoint)
         self.resumed = checkpoint
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:

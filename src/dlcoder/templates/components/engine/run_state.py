@@ -56,12 +56,13 @@ class RunState:
         Raises:
             ValueError: It belongs to other settings or another number of ranks.
         """
-        self._refuse_other_run(state)
+        self.refuse_other_run(state)
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
         set_rng_state(state["rng"][self.world.rank])
 
-    def _refuse_other_run(self, state: Mapping[str, Any]) -> None:
+    def refuse_other_run(self, state: Mapping[str, Any]) -> None:
+        """Raise `ValueError` if a state is not of this run."""
         changed = _differences(state["settings"], self.settings)
         if changed:
             raise ValueError(
