@@ -175,12 +175,14 @@ def hardware_facts(lines: Sequence[Line]) -> list[Fact]:
     """Facts `gpu.named`, `gpu.too-new` and `gpu.old`, with the line that names the GPU."""
     text = _Text(lines)
     lowered = text.text.lower()
-    if not any(word in lowered for word in _WORDS):
+    words = [word for word in _WORDS if word in lowered]
+    if not words:
         return []
+    likely = _Text([line for line in lines if any(word in line.raw[:1000].lower() for word in words)])
     for pattern, capability, needs in _GPUS:
-        hit = text.first(pattern)
+        hit = likely.first(pattern)
         if hit:
             why = _too_new(text, hit[1][0], capability, needs)
             named = [Fact("gpu.named", hit[0])]
             return [Fact("gpu.too-new", hit[0], note=why), *named] if why else named
-    return _old_gpu(text)
+    return _old_gpu(likely)

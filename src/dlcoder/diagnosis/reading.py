@@ -236,10 +236,12 @@ def _unfold(line: str) -> str:
     return (stack if said and said in stack else f"{stack}\n{said}").replace("\n", "\r")
 
 
+_ODD = re.compile("[\ufffd\x7f-\xff\x00-\x08]")
+
+
 def _is_text(line: str) -> bool:
     """Whether a line is text: no message is made of control characters, bytes of a picture, or undecodable ones."""
-    odd = sum(ch == "\ufffd" or "\x7f" <= ch <= "\xff" or ch < "\t" for ch in line[:400])
-    return odd <= 0.2 * min(len(line), 400)
+    return len(_ODD.findall(line, 0, 400)) <= 0.2 * min(len(line), 400)
 
 
 def read(source: Source) -> Document:
