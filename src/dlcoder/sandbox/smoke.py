@@ -13,31 +13,11 @@ from dlcoder.progress import Progress, silent
 from dlcoder.sandbox import artifacts
 from dlcoder.sandbox.configs import config_leaves
 from dlcoder.sandbox.entry import SKIPPED, Entry, find_entry
+from dlcoder.sandbox.harness.project.catalogue import CHECKS
 from dlcoder.sandbox.interpreters import Interpreter, find_interpreter
 from dlcoder.sandbox.report import Check, Isolation, Report
 from dlcoder.sandbox.runner import Job, Limits, Outcome, run
 from dlcoder.text import clean
-
-CHECKS = (
-    "one_batch",
-    "scheduler",
-    "accumulation",
-    "ema",
-    "validation",
-    "memory",
-    "syncs",
-    "logs",
-    "nan_guard",
-    "overfit",
-    "reproducible",
-    "resume",
-    "knobs",
-    "world_size",
-    "uneven",
-    "crash",
-    "torchrun",
-)
-"""Every check of a project, in the order in which they run."""
 
 DEFAULT = ("one_batch", "torchrun")
 KNOB_CHECKS = {"knobs", "overfit", "reproducible", "resume"}

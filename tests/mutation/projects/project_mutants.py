@@ -77,6 +77,11 @@ MUTANTS: list[Mutant] = [
     _classifier("weights not restored", "resume", ('        model.load_state_dict(state["model"])\n', "")),
     _classifier("resume flag ignored", "resume", ("    if args.resume:\n", "    if False:\n")),
     _classifier("epoch not restored", "resume", ('= state["epoch"], state["step"]', '= 0, state["step"]')),
+    _classifier(
+        "rotation deletes the newest checkpoint",
+        "resume.kept",
+        ('    os.replace(path + ".tmp", path)\n', '    os.replace(path + ".tmp", path)\n    os.remove(path)\n'),
+    ),
     _classifier("label smoothing unused", "knobs", (", label_smoothing=args.label_smoothing", "")),
     _classifier("weight decay unused", "knobs", (", weight_decay=args.weight_decay", "")),
     _classifier("dropout unused", "knobs", ("nn.Dropout(dropout)", "nn.Dropout(0.1)")),
@@ -262,6 +267,18 @@ MUTANTS: list[Mutant] = [
         ("self.epoch, self.batch, self.step = state", "self.epoch, _, self.step = state"),
     ),
     _seg("scheduler not restored", "resume", ('        self.scheduler.load_state_dict(state["scheduler"])\n', "")),
+    _seg(
+        "checkpoint written in place",
+        "resume.interrupted",
+        ('self.out / "last.tmp")\n', 'self.out / "last.pt")\n'),
+        ('        (self.out / "last.tmp").replace(self.out / "last.pt")\n', ""),
+    ),
+    _seg(
+        "SIGTERM ends without saving",
+        "resume.sigterm",
+        ('["save_every"] == 0 or self.stopped:', '["save_every"] == 0:'),
+    ),
+    _seg("goes on after SIGTERM", "resume.sigterm", ("            raise SystemExit(143)\n", "            pass\n")),
     _seg("momentum unused", "knobs", ('momentum=optim["momentum"]', "momentum=0.9")),
     _seg("weight of a loss unused", "knobs", ('SegLoss(cfg["loss"]["dice_weight"], ignore)', "SegLoss(0.5, ignore)")),
     _seg(

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
-from . import judge_loop, judge_ranks, judge_repeat, judge_step, knobs
+from . import judge_loop, judge_ranks, judge_repeat, judge_saves, judge_step, knobs
+from .catalogue import CHECKS
 from .judge_loop import usual_size
 from .runs import Result, Runner
 from .verdict import Check, broken, failed, listed, passed, skipped
@@ -25,22 +26,10 @@ KNOB_RESERVE_S = 5.0
 OWN_LOG_FIELDS = ["step", "epoch", "loss_total", "lr", "grad_norm", "time_data", "time_iter", "max_mem"]
 """What projects made by dlcoder log at every step."""
 LOOP_CHECKS = ("scheduler", "accumulation", "ema", "validation", "memory", "syncs", "logs")
-ORDER = (
-    "one_batch",
-    *LOOP_CHECKS,
-    "nan_guard",
-    "overfit",
-    "reproducible",
-    "resume",
-    "knobs",
-    "world_size",
-    "uneven",
-    "crash",
-    "torchrun",
-)
 _DISTRIBUTED = re.compile(
     r"init_process_group|DistributedDataParallel|torch\.distributed|Accelerator\(|FullyShardedDataParallel|fully_shard"
 )
+_SIGTERM = re.compile(r"\bSIGTERM\b")
 _LAUNCHED = re.compile(r"\b(LOCAL_RANK|RANK|WORLD_SIZE|MASTER_ADDR)\b|process group has not been initialized")
 """Errors of a program that only runs under a launcher."""
 
@@ -63,7 +52,7 @@ class Coordinator:
     def __init__(self, request: dict[str, Any], emit: Emit) -> None:
         self.request = request
         self.emit = emit
-        self.checks = [name for name in ORDER if name in request["checks"]]
+        self.checks = [name for name in CHECKS if name in request["checks"]]
         self.nproc = int(request.get("nproc", 2))
         source = Path(request.get("root") or Path.cwd()).resolve()
         deadline = time.monotonic() + float(request.get("timeout_s", 300)) - 2
@@ -261,7 +250,20 @@ class Coordinator:
             yield judge_repeat.judge_seeds(first, other, seed.name)
 
     def check_resume(self) -> Iterator[Check]:
-        """A run that is killed after a checkpoint, and resumed in the same directory."""
+        """A run that is killed after a checkpoint, and resumed there; and how checkpoints are written."""
+        yield from self._resumed()
+        whole = self.plain_run()
+        if not judge_repeat.saves(whole):
+            return
+        yield judge_saves.judge_kept(whole)
+        stop, torn = {"stop_after": MANY_STEPS}, judge_saves.overwriting_save(whole)
+        if torn:
+            killed = self.runner.run("torn", options={"tear_save": torn, **stop})
+            yield judge_saves.judge_interrupted(killed, bool(self.request.get("declared")))
+        if _SIGTERM.search(judge_step.sources(whole)):
+            yield judge_saves.judge_sigterm(self.runner.run("sigterm", options={"term_at": 2, **stop}), whole)
+
+    def _resumed(self) -> Iterator[Check]:
         whole = self.plain_run()
         kept = judge_repeat.saves(whole)
         usable = [s for s in kept if s["step"] < len(whole.steps()) - 1]

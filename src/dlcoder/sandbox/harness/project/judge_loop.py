@@ -230,7 +230,8 @@ def _window_total(window: list[Event]) -> float | None:
     count = len(window)
     right = [any(abs(f * count - 1) < 0.01 for f in e["factors"]) for e in window]
     if all(right):
-        return 1.0
+        # Beside a whole term, 1/k may be another term's weight.
+        return None if any(abs(f - 1) < 0.01 for e in window for f in e["factors"] if count > 1) else 1.0
     factors = [max(e["factors"]) for e in window]
     if len({round(f, 6) for f in factors}) == 1 and abs(1 / factors[0] - round(1 / factors[0])) < 0.01:
         # The same 1/n on every micro-batch; an n far above any window is a number of tokens or pixels.

@@ -42,6 +42,16 @@ def losses_by_step(result: Result) -> list[float]:
     return found
 
 
+def mean_losses(result: Result) -> list[float]:
+    """The mean of the losses behind every optimizer step: windows of accumulation may differ in length."""
+    counts = [0]
+    for event in result.ranks[0]:
+        counts[-1] += event["e"] == "bwd"
+        if event["e"] == "step":
+            counts.append(0)
+    return [loss / max(count, 1) for loss, count in zip(losses_by_step(result), counts)]
+
+
 # -- one seed, two seeds ------------------------------------------------------------
 
 
@@ -206,7 +216,7 @@ def _unsaved_scaler(whole: Result) -> str:
 def judge_overfit(result: Result) -> Check:
     """The loss on one repeated batch falls far below its first value."""
     name, bound = "overfit", f"the loss on one repeated batch falls below {FALL:g} of its first value"
-    losses = losses_by_step(result)
+    losses = mean_losses(result)
     below = any(e["e"] == "stop" and e["reason"] == "below" for e in result.ranks[0])
     losses += [e["loss"] for e in result.events("bwd")][-1:] if below else []
     if losses and not all(map(math.isfinite, losses)):

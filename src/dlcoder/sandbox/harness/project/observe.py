@@ -33,6 +33,8 @@ class Options:
         nan_at: The training forward pass (from 1) whose output becomes NaN; 0 for none.
         crash_at: The optimizer step (from 1) in which rank `crash_rank` raises; 0 for none.
         kill_after: How many steps after the checkpoint number `kill_save` was written the process is killed; 0: never.
+        tear_save: The checkpoint (from 1) in the middle of whose writing the process is killed; 0 for none.
+        term_at: The optimizer step (from 1) after which a process that handles SIGTERM gets one; 0 for none.
         shrink: How many samples every data set is made shorter by.
         undo: Whether every update is taken back, so that all steps start from the same weights.
         defaults: Other defaults of data classes: "Class.field" to value.
@@ -57,6 +59,8 @@ class Options:
         self.crash_rank = int(values.get("crash_rank", 1))
         self.kill_after = int(values.get("kill_after", 0))
         self.kill_save = int(values.get("kill_save", 1))
+        self.tear_save = int(values.get("tear_save", 0))
+        self.term_at = int(values.get("term_at", 0))
         self.shrink = int(values.get("shrink", 0))
         self.undo = bool(values.get("undo"))
         self.defaults: dict[str, Any] = dict(values.get("defaults", {}))

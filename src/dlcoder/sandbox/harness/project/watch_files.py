@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import os
 import signal
 import sys
@@ -35,11 +36,15 @@ class FileWatch:
         sys.addaudithook(self._audit)
         if self.o.options.kill_after:
             self.o.step_written.append(self._kill_after_save)
+        if self.o.options.term_at:
+            self.o.step_written.append(self._terminate)
 
     def _wrap_checkpoints(self) -> None:
         save, load, replace, rename = torch.save, torch.load, os.replace, os.rename
 
         def watched_save(obj: Any, f: Any, *args: Any, **kwargs: Any) -> Any:
+            if self.o.options.tear_save and self.saves + 1 == self.o.options.tear_save and self.o.steps:
+                self._die_in_save(save, obj, f)
             result = save(obj, f, *args, **kwargs)
             path = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", "")
             # In memory, torch itself saves whenever a tensor is pickled on its way to another rank.
@@ -93,6 +98,28 @@ class FileWatch:
         """Die as a lost machine does, once training has gone on past a checkpoint."""
         if self.saved_at and self.o.steps - self.saved_at >= self.o.options.kill_after:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _die_in_save(self, save: Any, obj: Any, f: Any) -> None:
+        """Die as a machine does that is lost while it writes: half of the file is there."""
+        path = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", "")
+        if not path or not self.o.trace.mine:
+            return
+        content = io.BytesIO()
+        save(obj, content)
+        half = content.getvalue()[: content.tell() // 2]
+        if hasattr(f, "write"):
+            f.write(half)
+            f.flush()
+        else:
+            Path(f).write_bytes(half)
+        self.o.trace.write("torn", path=_absolute(str(path)), site=self.o.trace.site())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _terminate(self) -> None:
+        """Preempt the process, as a scheduler does, if it has said what it does then."""
+        if self.o.steps == self.o.options.term_at and callable(signal.getsignal(signal.SIGTERM)):
+            self.o.trace.write("sigterm", step=self.o.steps)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _audit(self, event: str, args: Any) -> None:
         if event != "open" or self.o.busy or not args or not isinstance(args[0], (str, bytes)):

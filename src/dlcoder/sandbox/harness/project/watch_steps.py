@@ -20,6 +20,8 @@ NOISE = 1e-5
 """Gradients below this share of the largest one may be rounding alone."""
 CLOSELY_WATCHED = 3
 """Steps in which single parameters are compared; later ones compare fingerprints of all."""
+FLAT_STEPS, FLAT = 60, 0.002
+"""A loss on one batch that falls by less than this share of its first value in so many steps will not fall."""
 
 
 class InjectedCrashError(RuntimeError):
@@ -59,6 +61,7 @@ class StepWatch:
         self.in_backward = 0
         self.in_step = 0
         self.first_loss: float | None = None
+        self.seen_losses: list[float] = []
         self.scaler_stepping = 0
         self.frozen_head: Callable[[], list[str]] = list
         self.keepers: Callable[[], list[str]] = list
@@ -113,11 +116,22 @@ class StepWatch:
         self.o.trace.write(
             "bwd", loss=loss, site=self.o.trace.site(), fresh=fresh, lr=_rates(self.o.optimizers), **event
         )
-        if self.o.options.below and loss <= self.o.options.below * self.first_loss and self.o.steps:
-            self.o.stop("below")
+        if self.o.options.below:
+            self._stop_when_clear(loss)
         if self.o.options.local:
             self._project_local(root, scale or 1.0)
         return [_grad_marks(optimizer) for optimizer in self.o.optimizers]
+
+    def _stop_when_clear(self, loss: float) -> None:
+        """End a run on one batch that has learnt it, or that has long stopped to learn."""
+        first = self.first_loss or 0.0
+        if self.o.steps and loss <= self.o.options.below * first:
+            self.o.stop("below")
+        self.seen_losses.append(loss)
+        recent, before = self.seen_losses[-FLAT_STEPS:], self.seen_losses[-2 * FLAT_STEPS : -FLAT_STEPS]
+        enough = len(before) == FLAT_STEPS and self.o.steps >= 2 * FLAT_STEPS
+        if enough and sum(before) - sum(recent) < FLAT * abs(first) * FLAT_STEPS:
+            self.o.stop("flat")
 
     def _project_local(self, root: torch.Tensor, scale: float) -> None:
         """Add this rank's own gradient, before any synchronization, to the window's projection."""

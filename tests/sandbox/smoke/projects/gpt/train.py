@@ -162,6 +162,8 @@ while iter_num < args.max_iters:
                 "best_val_loss": best_val_loss,
                 "rng": rng,
             }
-            torch.save(checkpoint, os.path.join(args.out_dir, "ckpt.pt"))
+            path = os.path.join(args.out_dir, "ckpt.pt")
+            torch.save(checkpoint, path + ".tmp")
+            os.replace(path + ".tmp", path)
 if ddp:
     dist.destroy_process_group()

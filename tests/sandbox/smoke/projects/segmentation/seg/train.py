@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -42,6 +43,8 @@ class Trainer:
         self.out = Path(cfg["train"]["out"])
         self.out.mkdir(parents=True, exist_ok=True)
         self.epoch = self.batch = self.step = 0
+        self.stopped = False
+        signal.signal(signal.SIGTERM, self.stop)
         self.best = 0.0
 
     def batches(self):
@@ -87,8 +90,13 @@ class Trainer:
             lr = self.optimizer.param_groups[0]["lr"]
             self.log({"step": self.step, "epoch": self.epoch, **values, "lr": lr, "grad_norm": norm.item()})
         self.scheduler.step()
-        if self.step % self.cfg["train"]["save_every"] == 0:
+        if self.step % self.cfg["train"]["save_every"] == 0 or self.stopped:
             self.save()
+        if self.stopped:
+            raise SystemExit(143)
+
+    def stop(self, *_):
+        self.stopped = True
 
     @torch.no_grad()
     def validate(self):
