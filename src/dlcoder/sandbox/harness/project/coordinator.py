@@ -481,6 +481,7 @@ def _preload() -> None:
         "torch.nn.parallel",
         "torch.distributed.run",
         "numpy",
+        "click",
     ):
         try:
             importlib.import_module(module)

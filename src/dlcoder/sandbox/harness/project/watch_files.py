@@ -32,6 +32,7 @@ class FileWatch:
         self._wrap_checkpoints()
         self._wrap_states()
         self._wrap_argparse()
+        self._wrap_click()
         self._wrap_dataclasses()
         sys.addaudithook(self._audit)
         if self.o.options.kill_after:
@@ -152,6 +153,23 @@ class FileWatch:
 
         setattr(argparse.ArgumentParser, "parse_known_args", parse)  # noqa: B010
 
+    def _wrap_click(self) -> None:
+        click = sys.modules.get("click")
+        if click is None:
+            return
+        original = click.Command.invoke
+
+        def invoke(command: Any, ctx: Any) -> Any:
+            if not self.options_seen and self.o.trace.mine and not isinstance(command, click.Group):
+                self.options_seen = True
+                options = [
+                    _click_option(p, ctx.params.get(p.name)) for p in command.params if isinstance(p, click.Option)
+                ]
+                self.o.trace.write("options", options=options)
+            return original(command, ctx)
+
+        click.Command.invoke = invoke
+
     def _watch_reads(self, namespace: Any) -> Any:
         if type(namespace) is not argparse.Namespace:
             return namespace
@@ -237,4 +255,22 @@ def _option(action: Any, namespace: Any) -> dict[str, Any]:
         "choices": [str(c) for c in action.choices] if isinstance(action.choices, (list, tuple, set)) else None,
         "value": value if isinstance(value, (int, float, str, bool, type(None))) else repr(value),
         "help": (action.help or "")[:80] if action.help != argparse.SUPPRESS else "",
+    }
+
+
+def _click_option(option: Any, value: Any) -> dict[str, Any]:
+    """An option of click in argparse's terms."""
+    kind = "_StoreAction"
+    if option.is_flag:
+        kind = "BooleanOptionalAction" if option.secondary_opts else "_StoreTrueAction"
+    choices = getattr(option.type, "choices", None)
+    return {
+        "flags": [*option.opts, *option.secondary_opts],
+        "dest": option.name,
+        "kind": kind,
+        "nargs": None if option.nargs == 1 and not option.multiple else "*",
+        "type": {"integer": "int", "float": "float"}.get(option.type.name),
+        "choices": [str(c) for c in choices] if choices else None,
+        "value": value if isinstance(value, (int, float, str, bool, type(None))) else str(value),
+        "help": (option.help or "")[:80],
     }
