@@ -14,6 +14,7 @@ CONFIGS = (
     "config.yaml",
     "config.yml",
     "config.json",
+    "config.toml",
     "hparams.yaml",
     ".hydra/config.yaml",
     "args.json",

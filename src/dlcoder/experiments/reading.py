@@ -268,10 +268,18 @@ def _plain(value: Any) -> int | str | None:
 def _settings(path: Path) -> Any:
     if path.suffix == ".json":
         return _json(path)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if path.suffix == ".toml":
+        import tomllib
+
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError:
+            return {}
     import yaml
 
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8", errors="replace")) or {}
+        return yaml.safe_load(text) or {}
     except yaml.YAMLError:
         return {}
 
