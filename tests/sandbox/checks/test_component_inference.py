@@ -147,3 +147,28 @@ def test_a_detached_coefficient_is_taken_for_deliberate_and_a_detached_term_is_n
 
     assert run(factor, "loss", checks=("gradient-correct",))["gradient-correct"]["status"] == "skip"
     assert run(term, "loss", checks=("gradient-flows",))["gradient-flows"]["status"] == "pass"
+
+
+def test_a_loss_of_several_documented_outputs_gets_each_input_as_documented():
+    code = loss(
+        "logits, boxes, labels, target_boxes",
+        "return F.cross_entropy(logits, labels) + F.smooth_l1_loss(boxes, target_boxes)",
+        "logits: (B, C), boxes: (B, 4), labels: (B,) long, target_boxes: (B, 4)",
+    )
+
+    found = run(code, "loss")["interface"]
+
+    assert (
+        "logits: (B, C) logits; boxes: (B, 4) boxes; labels: (B) labels; target_boxes: (B, 4) boxes" in found["detail"]
+    )
+
+
+def test_elements_that_a_mask_leaves_out_need_not_be_learned():
+    code = loss(
+        "logits, labels, attention_mask",
+        "each = F.cross_entropy(logits.transpose(1, 2), labels, reduction='none')\n"
+        "    return (each * attention_mask).sum() / attention_mask.sum().clamp(min=1)",
+        "logits (B, T, V), labels (B, T) int64, attention_mask (B, T) of 0/1.",
+    )
+
+    assert run(code, "loss", checks=("learns-target",))["learns-target"]["status"] == "pass"

@@ -229,7 +229,8 @@ def guesses(
     if documented:
         given = _from_documents(names, documented, name, source)
         found = ([given] if given else []) + found
-    return found
+    several = _all_documented(names, documented) if len(names) > 3 else None
+    return ([several] if several else []) + found
 
 
 def _special(names: list[str], name: str) -> Guess | None:
@@ -356,6 +357,32 @@ def _from_documents(names: list[str], documented: dict[str, Any], name: str, sou
     role = "unit" if re.search(r"probabilit", pred_line.lower()) and best.pred[1] == "logits" else best.pred[1]
     shaped = replace(best, pred=(pred_shape, role), target=(target_shape, target_role or best.target[1]))
     return _with_extras(shaped, names, documented, 8.0)
+
+
+def _all_documented(names: list[str], documented: dict[str, Any]) -> Guess | None:
+    """The inputs of a loss of several outputs, if the documentation states every shape and one pair is classed."""
+    if any(name not in documented for name in names):
+        return None
+    specs = {name: _stated(name, documented, names) for name in names}
+    pred = next((spec for name, spec in specs.items() if is_prediction(name)), None)
+    target = next((spec for name, spec in specs.items() if is_target(name)), None)
+    family = family_of(pred, target)
+    return Guess(family, tuple(specs.values()), 9.0) if family else None
+
+
+def _stated(name: str, documented: dict[str, Any], names: list[str]) -> Spec:
+    """One input by its documented shape and the words that follow its name."""
+    shape, line = documented[name]
+    others = "|".join(re.escape(other) for other in names if other != name)
+    words = re.split(rf"\b(?:{others})\b", re.split(rf"\b{re.escape(name)}\b", line, maxsplit=1)[-1])[0]
+    if is_target(name) and re.search(r"int64|long|class ind|indices|class label", words.lower()):
+        return Spec(name, shape, "labels")
+    if "box" in name:
+        return Spec(name, shape, "boxes")
+    if is_prediction(name) and "C" in shape:
+        return Spec(name, shape, "logits")
+    extra = _extra(name, FAMILIES["regression"], documented)
+    return replace(extra, shape=shape)
 
 
 def _with_extras(layout: Layout, names: list[str], documented: dict[str, Any], score: float) -> Guess:

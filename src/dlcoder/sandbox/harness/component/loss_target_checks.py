@@ -521,7 +521,10 @@ def learns_target(case: LossCase) -> Measured:
     logits = (0.1 * start).requires_grad_()
     module = case.fresh()
     adam(lambda: case.loss({**inputs, case.pred: logits * 1}, module), [logits], rate=0.3, steps=50)
-    right = _share_right(case, logits.detach(), inputs)
+    # What a mask leaves out gets no gradient and cannot be learned.
+    masked = any(spec.role == "boolmask" for spec in case.specs)
+    moved = (logits.detach() - 0.1 * start).abs() > 0 if masked else torch.ones_like(start, dtype=torch.bool)
+    right = _share_right(case, logits.detach(), inputs, moved)
     if right >= 0.9:
         return Measured(f"{right:.0%} of the elements right", ">= 90% after 50 steps")
     where = case.source.point(r"reshape\(|view\(|permute|transpose", r"return\s+-|-\s", r"return")
@@ -533,13 +536,18 @@ def learns_target(case: LossCase) -> Measured:
     )
 
 
-def _share_right(case: LossCase, logits: Tensor, inputs: Inputs) -> float:
+def _share_right(case: LossCase, logits: Tensor, inputs: Inputs, counted: Tensor) -> float:
+    """The share of right elements among those with a counted logit."""
     target = inputs[case.target]
     if case.family in INDEXED:
         target = target[:, 0] if case.family == "pixels1" else target
-        return judge.number((logits.argmax(dim=case.class_dim) == target).double().mean())
+        return _mean_where(logits.argmax(dim=case.class_dim) == target, counted.any(dim=case.class_dim))
     if case.family == "onehot":
-        return judge.number((logits.argmax(dim=1) == target.argmax(dim=1)).double().mean())
+        return _mean_where(logits.argmax(dim=1) == target.argmax(dim=1), counted.any(dim=1))
     if logits.dim() == target.dim() + 1:
-        logits = logits[:, 0]
-    return judge.number(((logits > 0) == (target > 0.5)).double().mean())
+        logits, counted = logits[:, 0], counted[:, 0]
+    return _mean_where((logits > 0) == (target > 0.5), counted)
+
+
+def _mean_where(right: Tensor, counted: Tensor) -> float:
+    return judge.number(right[counted].double().mean()) if bool(counted.any()) else 0.0
