@@ -44,7 +44,8 @@ def test_a_loop_that_acts_on_what_the_model_says_is_not_blamed_for_reading_it(tm
 def test_the_weight_of_a_term_is_not_taken_for_one_over_k(tmp_path):
     def judged(*factors: float) -> str:
         backward = {**BACKWARD, "factors": list(factors)}
-        return judge_accumulation(result(tmp_path, *[backward, DONE, backward, DONE, STEP] * 4), None, None)["status"]
+        window = [backward, DONE, {**backward, "fresh": [False]}, DONE, STEP]
+        return judge_accumulation(result(tmp_path, *window * 4), None, None)["status"]
 
     assert (judged(0.5, 0.25), judged(1.0, 0.5), judged(1.0)) == ("pass", "skip", "fail")
 
