@@ -36,6 +36,7 @@ _NO_CRASH = {
     "unavailable.words",
     "unavailable.integrated",
 }
+_KNOWN_WARNINGS = ("warn.deprecated", "warn.rnn-chunks")
 _DEGRADED = {
     "not-learning-lr",
     "not-learning-bug",
@@ -145,11 +146,19 @@ def _hypothesis(scored: Scored, facts: Facts) -> Hypothesis:
     )
 
 
+def _accused(scored: Sequence[Scored]) -> bool:
+    """Whether anything but known harmless lines speaks for a cause."""
+    supported = any(w > 0 and fact.role != "benign" for s in scored for w, fact in s.support)
+    return supported or any(w > 0 for s in scored for w, _ in s.rules)
+
+
 def _status(scored: Sequence[Scored], facts: Facts) -> Status:
     """`failed`, `degraded`, `healthy` or `unknown`."""
     crash = "any.crash" in facts
-    progress = "progress.losses" in facts or "progress.metrics" in facts or "done.finished" in facts
+    progress = any(name in facts for name in ("progress.losses", "progress.metrics", "done.finished", "said.runs"))
     best = scored[0] if scored else None
+    if not crash and any(name in facts for name in _KNOWN_WARNINGS) and not _accused(scored):
+        return "healthy"
     strength = best.score - load_signatures().priors[best.cause] if best else 0.0
     if "rank.raised" in facts and best is not None:
         return "failed"

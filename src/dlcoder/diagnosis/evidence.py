@@ -19,6 +19,8 @@ from dlcoder.knowledge.signatures import Scope
 
 _NATIVE_FRAME = re.compile(r"\s*frame #\d+: ")
 """Lines of a C++ backtrace: their symbols would read as messages."""
+_LIBRARY_WARNING = re.compile(r"(?:User|Future|Deprecat\w*|Runtime|FP16Deprecat\w*)Warning: ")
+"""What libraries warn of in general terms; a person who writes the same words means this run."""
 
 
 def pattern_facts(lines: Sequence[Line], scope: Scope) -> list[Fact]:
@@ -29,6 +31,8 @@ def pattern_facts(lines: Sequence[Line], scope: Scope) -> list[Fact]:
     facts = []
     for index, number in scanner.match(["" if _NATIVE_FRAME.match(line.text) else line.text for line in lines]):
         pattern = scanner.patterns[index]
+        if pattern.id.endswith("words") and _LIBRARY_WARNING.search(lines[number].text[:400]):
+            continue
         facts.append(Fact(pattern.id, lines[number], dict(pattern.weights), pattern.role, pattern.note))
     return facts
 
