@@ -30,6 +30,7 @@ OF_ANY_TASK: Options = {
     "clip": [{"train": {"max_grad_norm": value}} for value in (0, 1)],
     "config": [{"config": value} for value in ("yaml", "toml", "argparse", "dataclass")],
     "framework": [{"framework": value} for value in ("pytorch", "lightning", "accelerate")],
+    "loggers": [{"loggers": value} for value in ([], ["tensorboard"])],
     "launcher": [{"launcher": value} for value in ("torchrun", "srun", "sbatch")],
     "reproducible": [{"reproducible": value} for value in (True, False)],
 }

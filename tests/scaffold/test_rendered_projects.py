@@ -115,7 +115,7 @@ def test_rendering_again_gives_the_same_bytes() -> None:
 
 
 RUN_EACH = """
-    import os, sys, torch, numpy, yaml, accelerate, lightning.pytorch
+    import os, sys, torch, numpy, yaml, accelerate, lightning.pytorch, torch.utils.tensorboard
     for project in sys.argv[1:]:
         if not (child := os.fork()):
             os.chdir(project)

@@ -47,6 +47,7 @@ class Choices:
     layout: str
     config: str
     launcher: str
+    loggers: tuple[str, ...]
     precision: str
     device: str
     reproducible: bool
@@ -121,6 +122,7 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
         layout=spec.layout,
         config=spec.config,
         launcher=spec.launcher,
+        loggers=tuple(spec.loggers),
         precision=_precision(spec, assumed),
         device=spec.device,
         reproducible=assumed.note_unless_given("reproducible", spec.reproducible, deterministic),

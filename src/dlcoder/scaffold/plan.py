@@ -6,6 +6,7 @@ from dlcoder.scaffold.choices import Choices
 from dlcoder.scaffold.config_forms import FORMS
 from dlcoder.scaffold.frameworks import FRAMEWORKS
 from dlcoder.scaffold.launchers import LAUNCHERS
+from dlcoder.scaffold.loggers import LOGGERS
 from dlcoder.scaffold.task import Setting
 from dlcoder.scaffold.tasks.table import TASKS
 from dlcoder.templates.bindings import Binding, Bindings, Default, Fixed, Present
@@ -86,6 +87,7 @@ def _context(choices: Choices) -> dict[str, object]:
         "framework": FRAMEWORKS[choices.framework],
         "form": FORMS[choices.config],
         "launch": LAUNCHERS[choices.launcher],
+        "loggers": {name: LOGGERS[name] for name in choices.loggers},
         "flat": choices.layout == "flat",
         "p": choices.package,
         "title": choices.package.replace("_", " ").capitalize(),
@@ -133,7 +135,12 @@ def train_settings(choices: Choices) -> list[Setting]:
         span = "Of the averaged weights that are evaluated: they span 1 / (1 - decay) steps."
         settings.append(Setting("ema_decay", 0.999, span))
     meaning = "Steps between checkpoints within an epoch: what a kill can cost."
-    return [*settings, Setting("save_every", 500, meaning, smoke=2)]
+    settings.append(Setting("save_every", 500, meaning, smoke=2))
+    if "wandb" in choices.loggers:
+        sending = "When records are sent; offline: by `wandb sync`, later."
+        modes = 'Literal["online", "offline", "disabled"]'
+        settings.append(Setting("wandb", "online", sending, smoke="offline", type=modes))
+    return settings
 
 
 def _bindings(choices: Choices) -> Bindings:

@@ -68,6 +68,10 @@ def _several(classes: list[str]) -> list[str]:
     return classes
 
 
+def _once(names: list[Number]) -> list[Number]:
+    return list(dict.fromkeys(names))
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -156,6 +160,9 @@ class ProjectSpec(_Part):
         default="torchrun", description="For several nodes; sbatch requeues itself."
     )
     layout: Literal["package", "flat"] = Field(default="package", description="flat: no package.")
+    loggers: Annotated[list[Literal["tensorboard", "wandb"]], AfterValidator(_once)] = Field(
+        default=[], description="Beside JSONL."
+    )
     precision: Literal["fp32", "bf16", "fp16"] | None = Field(
         default=None, description="Default: bf16; fp32 for device cpu."
     )

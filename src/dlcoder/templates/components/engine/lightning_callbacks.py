@@ -12,7 +12,7 @@ from dlcoder.templates.components.engine.lightning_module import TrainModule
 from dlcoder.templates.components.engine.position import Position
 from dlcoder.templates.components.engine.run_state import RunState, write_atomically
 from dlcoder.templates.components.utils.distributed import World, on_any_rank
-from dlcoder.templates.components.utils.jsonl import JsonlLog
+from dlcoder.templates.components.utils.jsonl import Log
 from dlcoder.templates.components.utils.memory import peak_memory_mb
 from dlcoder.templates.components.utils.progress import ProgressLine
 from dlcoder.templates.components.utils.stop_signal import StopSignal
@@ -71,7 +71,7 @@ class LogSteps(Callback):
 
     def __init__(
         self,
-        records: JsonlLog,
+        records: Log,
         progress: ProgressLine,
         position: Position,
         world: World,
@@ -142,7 +142,7 @@ class EvaluateAndSave(Callback):
         self,
         folder: Path,
         evaluate: Callable[[], dict[str, float]],
-        records: JsonlLog,
+        records: Log,
         progress: ProgressLine,
         position: Position,
         world: World,

@@ -15,7 +15,7 @@ from dlcoder.templates.components.engine.objective import Batch
 from dlcoder.templates.components.engine.position import Position
 from dlcoder.templates.components.engine.schedule import WarmupCosine
 from dlcoder.templates.components.utils.distributed import World, on_any_rank
-from dlcoder.templates.components.utils.jsonl import JsonlLog
+from dlcoder.templates.components.utils.jsonl import Log
 from dlcoder.templates.components.utils.memory import peak_memory_mb
 from dlcoder.templates.components.utils.progress import ProgressLine
 from dlcoder.templates.components.utils.stop_signal import StopSignal
@@ -60,8 +60,8 @@ class Trainer:
     sampler: ResumableBatchSampler
     position: Position
     checkpointer: Checkpointer
-    log: JsonlLog
-    eval_log: JsonlLog
+    log: Log
+    eval_log: Log
     stop: StopSignal
     world: World
     epochs: int

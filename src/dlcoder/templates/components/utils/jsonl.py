@@ -4,7 +4,20 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+
+class Log(Protocol):
+    """Where the records of a run go."""
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Add one record."""
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return all records."""
+
+    def rewind(self, keep: Callable[[dict[str, Any]], bool]) -> None:
+        """Drop the records that `keep` does not hold for."""
 
 
 class JsonlLog:
