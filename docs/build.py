@@ -241,6 +241,14 @@ def rule_pages() -> Iterator[Page]:
         yield Page(f"rules/{each.name}", each.name, each.title, "\n".join(text))
 
 
+def measurement_pages() -> Iterator[Page]:
+    """What the benchmarks printed, as it is kept beside them."""
+    for file in sorted((Path(__file__).parents[1] / "benchmarks" / "results").glob("*.md")):
+        heading, _, text = file.read_text(encoding="utf-8").partition("\n")
+        title = heading.removeprefix("# ")
+        yield Page(f"measurements/{file.stem}", title, title, text)
+
+
 def project_checks() -> dict[str, tuple[str, dict[str, str]]]:
     """What each check of a project does, and the bound of each of its results.
 
@@ -297,6 +305,7 @@ SECTIONS = {
     "Causes": cause_pages,
     "Checks": check_pages,
     "Rules": rule_pages,
+    "Measurements": measurement_pages,
 }
 
 if __name__ == "__main__":
