@@ -201,7 +201,7 @@ def test_every_rendered_component_passes_its_battery() -> None:
         limit = anyio.Semaphore(2)
         async with anyio.create_task_group() as group:
             for component in COMPONENTS.values():
-                if component.kind in ("losses", "models", "metrics"):
+                if component.kind in ("losses", "models", "metrics", "datasets"):
                     group.start_soon(check, component, limit)
 
     anyio.run(check_all)

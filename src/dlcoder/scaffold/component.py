@@ -70,6 +70,8 @@ class Rendered:
             "sizes": example.sizes,
             "inputs": inputs,
         }
+        if example.files:
+            contract["files"] = example.files
         output = self.component.contract.output
         return kind, contract | ({"output": {"shape": output.shape}} if output and kind == "model" else {})
 

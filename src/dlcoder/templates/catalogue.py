@@ -42,6 +42,7 @@ class Example(_Record):
 
     sizes: dict[str, int]
     args: dict[str, Any] = {}
+    files: dict[str, str | dict[str, str]] = Field({}, description="What it reads: text, or {base64: ...}.")
 
 
 class AtInit(_Record):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from dlcoder.templates.components.datasets.pad_boxes import pad_boxes
 from dlcoder.templates.components.utils.seeding import mix_seed
 
 MOST = 3
@@ -29,6 +30,9 @@ class SyntheticDetection(Dataset[tuple[Tensor, Tensor, Tensor]]):
         seed: What objects and noise depend on. Give splits different seeds.
         noise: Standard deviation of the noise, where the signal's is about 1.
     """
+
+    collate_fn = staticmethod(pad_boxes)
+    """What a loader needs, since images differ in their number of boxes."""
 
     def __init__(
         self,
