@@ -25,8 +25,8 @@ from dlcoder.templates.components.datasets.pad_boxes import pad_boxes
 from dlcoder.templates.components.datasets.read_image import (
     normalize,
     read_image,
-    resize,
 )
+from dlcoder.templates.components.datasets.resize import resize
 
 
 class CocoDetection(Dataset[tuple[Tensor, Tensor, Tensor]]):

@@ -20,8 +20,8 @@ from torch.utils.data import Dataset
 from dlcoder.templates.components.datasets.read_image import (
     normalize,
     read_image,
-    square,
 )
+from dlcoder.templates.components.datasets.resize import square
 
 
 class CsvImages(Dataset[tuple[Tensor, Tensor]]):

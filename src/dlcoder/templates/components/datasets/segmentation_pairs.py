@@ -24,19 +24,19 @@ from dlcoder.templates.components.datasets.read_image import (
     normalize,
     read_image,
     read_label_map,
-    square,
 )
+from dlcoder.templates.components.datasets.resize import square
 
 Pair = tuple[Path, Path]
 IGNORE = 255
 VOC_CLASSES = (
     "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable "
     "dog horse motorbike person pottedplant sheep sofa train tvmonitor"
-).split()
+)
 CITYSCAPES_CLASSES = (
     "road sidewalk building wall fence pole traffic_light traffic_sign vegetation "
     "terrain sky person rider car truck bus train motorcycle bicycle"
-).split()
+)
 
 
 class SegmentationPairs(Dataset[tuple[Tensor, Tensor]]):
@@ -105,7 +105,7 @@ class SegmentationPairs(Dataset[tuple[Tensor, Tensor]]):
 
 def _classes(root: Path, layout: str) -> list[str]:
     if layout != "folders":
-        return VOC_CLASSES if layout == "voc" else CITYSCAPES_CLASSES
+        return (VOC_CLASSES if layout == "voc" else CITYSCAPES_CLASSES).split()
     names = root / "classes.txt"
     lines = names.read_text(encoding="utf-8").splitlines() if names.is_file() else []
     return [line.strip() for line in lines if line.strip()]

@@ -9,8 +9,6 @@ from dlcoder.templates.components.datasets.read_image import (
     normalize,
     read_image,
     read_label_map,
-    resize,
-    square,
 )
 
 Image = pytest.importorskip("PIL.Image", reason="reading images needs Pillow")
@@ -45,23 +43,6 @@ def test_a_damaged_file_is_an_error_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG damaged")
     with pytest.raises(RuntimeError, match=r"a\.png"):
         read_image(tmp_path / "a.png")
-
-
-def test_the_middle_square_of_image_and_labels_is_the_same() -> None:
-    labels = torch.arange(6).repeat_interleave(2).expand(4, 12).clone()
-    image = labels.expand(3, 4, 12).to(torch.uint8)
-    assert torch.equal(square(image, 4)[0].long(), square(labels, 4, labels=True))
-    assert square(labels, 4, labels=True)[0].tolist() == [2, 2, 3, 3]
-
-
-def test_labels_are_never_blended() -> None:
-    labels = torch.tensor([[0, 255], [7, 0]])
-    for size in (1, 3, 5):
-        assert set(resize(labels, size, size, labels=True).unique().tolist()) <= {
-            0,
-            7,
-            255,
-        }
 
 
 def test_the_mean_color_of_photographs_becomes_zero() -> None:
