@@ -31,6 +31,7 @@ OF_ANY_TASK: Options = {
     "config": [{"config": value} for value in ("yaml", "toml", "argparse", "dataclass")],
     "framework": [{"framework": value} for value in ("pytorch", "lightning", "accelerate")],
     "loggers": [{"loggers": value} for value in ([], ["tensorboard"])],
+    "recompute": [{"train": {"gradient_checkpointing": value}} for value in (False, True)],
     "launcher": [{"launcher": value} for value in ("torchrun", "srun", "sbatch")],
     "reproducible": [{"reproducible": value} for value in (True, False)],
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dlcoder.errors import UserError
 from dlcoder.scaffold.assumptions import Assumption, Assumptions
-from dlcoder.scaffold.contradictions import refuse_contradictions
+from dlcoder.scaffold.contradictions import refuse_contradictions, refuse_idle_options
 from dlcoder.scaffold.spec import ProjectSpec
 from dlcoder.scaffold.task import Source, Task
 from dlcoder.scaffold.tasks.table import TASKS, meant
@@ -42,6 +42,8 @@ class Choices:
     max_grad_norm: float
     label_smoothing: float
     ema: bool
+    gradient_checkpointing: bool
+    sync_bn: bool
     metric: str
     framework: str
     layout: str
@@ -80,6 +82,7 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
     source = task.sources[source_name]
     image_size = _image_size(spec, task, source, assumed)
     family = assumed("model.family", spec.model.family, *task.default_family(image_size))
+    refuse_idle_options(spec, family)
     size = assumed("model.size", spec.model.size, "small", "The smallest that is worth comparing with; grow it later.")
     epochs = task.epochs[0 if source.synthetic else 1]
     usual = f"Usual for {train.optimizer}"
@@ -116,6 +119,8 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
         weight_decay=assumed("train.weight_decay", train.weight_decay, decay, f"{usual}."),
         max_grad_norm=assumed("train.max_grad_norm", train.max_grad_norm, 5.0, clip),
         label_smoothing=train.label_smoothing,
+        gradient_checkpointing=train.gradient_checkpointing,
+        sync_bn=train.sync_bn,
         ema=assumed.note_unless_given("train.ema", train.ema, "Steadier and mostly better than the last weights."),
         metric=assumed("metric", spec.metric, metric, task.metrics[metric].reason),
         framework=spec.framework,

@@ -28,6 +28,24 @@ def refuse_contradictions(spec: ProjectSpec, task: Task) -> None:
         )
 
 
+BATCH_NORM = {"small_cnn", "resnet", "unet", "deeplabv3_plus", "segformer", "fcos", "simclr"}
+"""The families that have batch norm."""
+
+
+def refuse_idle_options(spec: ProjectSpec, family: str) -> None:
+    """Refuse options that there would be nothing for.
+
+    Raises:
+        UserError: `family`, which may not have been asked for by name, has no batch norm to share.
+    """
+    if not spec.train.sync_bn:
+        return
+    if family not in BATCH_NORM:
+        raise UserError(f"train.sync_bn would change nothing: {family} has no batch norm.", "Leave it out.")
+    if spec.device == "cpu":
+        raise UserError("train.sync_bn is for GPUs, and device is cpu.", "Leave it out, or set device to cuda.")
+
+
 def _refuse_foreign_values(spec: ProjectSpec, task: Task) -> None:
     """Values that are those of other tasks."""
     given: list[tuple[str, str | None, Iterable[str]]] = [

@@ -134,6 +134,8 @@ class TrainSpec(_Part):
     max_grad_norm: Annotated[float, _within(0, 1e9)] | None = Field(default=None, description="0: no clipping.")
     label_smoothing: Annotated[float, _within(0, 0.99)] = Field(default=0.0, description="Of one class a sample.")
     ema: bool = Field(default=True, description="Evaluate averaged weights.")
+    gradient_checkpointing: bool = Field(default=False, description="Less memory, slower.")
+    sync_bn: bool = False
 
 
 class ProjectSpec(_Part):
@@ -146,9 +148,9 @@ class ProjectSpec(_Part):
     goal: Annotated[str, AfterValidator(_short)] | None = Field(
         default=None, description="The user's hope, in words; answered with what can be promised."
     )
-    data: DataSpec = Field(default_factory=DataSpec, description="The data.")
-    model: ModelSpec = Field(default_factory=ModelSpec, description="The network.")
-    train: TrainSpec = Field(default_factory=TrainSpec, description="The training.")
+    data: DataSpec = Field(default_factory=DataSpec)
+    model: ModelSpec = Field(default_factory=ModelSpec)
+    train: TrainSpec = Field(default_factory=TrainSpec)
     metric: str | None = Field(default=None, description="Chooses the best checkpoint; one of the task's.")
     framework: Literal["pytorch", "lightning", "accelerate"] = Field(
         default="pytorch", description="pytorch: DDP by torchrun."
