@@ -220,6 +220,12 @@ MUTANTS: list[Mutant] = [
         ("self.dice_weight * dice,", "self.dice_weight * dice.detach(),"),
         file="seg/losses.py",
     ),
+    _seg(
+        "dice of detached logits",
+        "one_batch.losses",
+        ("dice = dice_loss(logits, mask", "dice = dice_loss(logits.detach(), mask"),
+        file="seg/losses.py",
+    ),
     _seg("averages never updated", "ema", ("        self.ema.update(self.model)\n", "")),
     _seg(
         "averages without buffers",
@@ -385,6 +391,16 @@ MUTANTS: list[Mutant] = [
         ("    finally:\n", "    except Exception as error:\n        print(error)\n        os._exit(0)\n    finally:\n"),
     ),
     _ddp("no 1/k", "accumulation", ("self.criterion(self.model(x), y) / k", "self.criterion(self.model(x), y)")),
+    _ddp(
+        "no 1/k beside a term of that weight",
+        "accumulation",
+        ("self.model(x), y) / k", "self.model(x), y) + 0.5 * self.net[2].weight.pow(2).mean()"),
+    ),
+    _ddp(
+        "one cycle stepped per epoch",
+        "scheduler",
+        ("ExponentialLR(self.optimizer, args.gamma)", "OneCycleLR(self.optimizer, args.lr, 6 * args.epochs)"),
+    ),
     _ddp(
         "scheduler per micro-batch",
         "scheduler",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
-from . import judge_loop, judge_ranks, judge_repeat, judge_saves, judge_step, knobs
+from . import judge_loop, judge_ranks, judge_repeat, judge_saves, judge_step, knobs, likeness
 from .catalogue import CHECKS
 from .judge_loop import usual_size
 from .runs import Result, Runner
@@ -67,6 +67,8 @@ class Coordinator:
         self.runner = Runner(source, request["entry"], list(request.get("args", [])), env, deadline)
         self.settings: dict[str, Any] = request.get("settings", {})
         self.plain: Result | None = None
+        self.bare = False
+        """Whether the plain run was watched no more than the runs that are compared with it."""
         self.short: Result | None = None
         self.short_tried = False
         self.shrink = 0
@@ -102,13 +104,12 @@ class Coordinator:
         """A run on one process with nothing changed, stopped early if only single steps are asked about."""
         if self.plain is None:
             whole = any(name in self.checks for name in (*LOOP_CHECKS, "resume", "knobs", "overfit"))
-            options = {
-                "losses": True,
-                "stop_after": MANY_STEPS if whole else FEW_STEPS,
-                "memory": whole,
-                "probe": whole,
-            }
+            closely = any(name in self.checks for name in (*LOOP_CHECKS, "one_batch"))
+            options: dict[str, Any] = {"stop_after": MANY_STEPS if whole else FEW_STEPS}
+            if closely:
+                options = {**options, "losses": True, "memory": whole, "probe": whole}
             self.plain = self.runner.run("plain", options=options, limit=90)
+            self.bare = not closely
             error = self.plain.error
             if error and not self.plain.steps() and _LAUNCHED.search(error["message"]):
                 self.runner.launched = True
@@ -172,18 +173,17 @@ class Coordinator:
     def check_accumulation(self) -> Iterator[Check]:
         """Full and shorter accumulation windows."""
         size = usual_size(self.plain_run())
-        short = self.short_run() if size > 1 else None
-        same = None
-        if size > 1:
-            options = {
-                "same_batch": True,
-                "no_dropout": True,
-                "undo": True,
-                "project": True,
-                "stop_after": MANY_STEPS // 2,
-            }
-            same = self.runner.run("same", options={**options, "shrink": self.shrink})
-        yield judge_loop.judge_accumulation(self.plain_run(), short, same)
+        if size < 2:
+            yield judge_loop.judge_accumulation(self.plain_run(), None, None)
+            return
+        short, options = self.short_run(), {"same_batch": True, "no_dropout": True, "undo": True, "project": True}
+        request: dict[str, Any] = {"options": {**options, "stop_after": MANY_STEPS // 2, "shrink": self.shrink}}
+        same, wider = self.runner.run("same", **request), None
+        knob = knobs.window_knob(self.options(), size)
+        if knob is not None:
+            request["options"]["stop_after"] = 1
+            wider = self.runner.run(**_merged({"name": "wider", **request}, knob.set(2 * size)))
+        yield judge_loop.judge_accumulation(self.plain_run(), short, same, wider)
 
     def check_ema(self) -> Iterator[Check]:
         """Averaged weights."""
@@ -318,7 +318,7 @@ class Coordinator:
                 untried.append(f"{knob.name} ({reason})")
             else:
                 tried.append(knob)
-        without = self._without_effect(self._without_effect(tried, FEW_STEPS), MANY_STEPS)
+        without = self._without_effect(tried)
         if self.runner.remaining() < KNOB_RESERVE_S:
             yield skipped("knobs", "the time limit of the call was reached before all options had been tried")
             return
@@ -327,13 +327,17 @@ class Coordinator:
         inert = [k.name for k in without if k.name not in silent]
         yield from _knob_verdict(silent, inert, len(tried), untried)
 
-    def _without_effect(self, tried: list[knobs.Knob], steps: int) -> list[knobs.Knob]:
-        """The options of which another value does not show in the first `steps` steps."""
-        if not tried or self.runner.remaining() < KNOB_RESERVE_S:
-            return tried
-        requests = [_merged({"name": "knob", "options": {"stop_after": steps}}, k.set(k.other())) for k in tried]
-        base = knobs.signature(self.runner.run("base", options={"stop_after": steps}))
-        return [k for k, r in zip(tried, self.runner.run_many(requests)) if knobs.signature(r) == base]
+    def _without_effect(self, tried: list[knobs.Knob]) -> list[knobs.Knob]:
+        """The options of which another value does not show: those whose runs go on like the usual one to the end."""
+        options: dict[str, Any] = {"stop_after": MANY_STEPS}
+        base = self.plain_run() if self.bare else self.runner.run("base", options=options)
+        expected = self.runner.base / "expected"
+        likeness.write_expected(base, expected)
+        options["unlike"] = str(expected)
+        requests = [_merged({"name": "knob", "options": options}, k.set(k.other())) for k in tried]
+        usual = likeness.signature(base)
+        alike = [position for position, run in self.runner.run_many(requests) if likeness.is_alike(run, usual)]
+        return [tried[position] for position in sorted(alike)]
 
     def check_torchrun(self) -> Iterator[Check]:
         """The ranks forked from this warm process first, then the launcher itself."""

@@ -91,6 +91,9 @@ class AverageWatch:
         for frame in self.o.trace.user_frames(1):
             yield from _look_into(frame.f_locals, seen, 0)
             yield from _look_into(frame.f_globals, seen, 1)
+        for frame in self.o.trace.frames(1):
+            for callback in _callbacks(frame.f_locals.get("self")):
+                yield from _look_into({type(callback).__name__: callback}, seen, 1)
 
     def _remember_buffers(self, average: Average) -> None:
         if not average.whole:
@@ -132,6 +135,13 @@ def _look_into(names: Any, seen: set[int], depth: int) -> Iterable[tuple[str, An
         elif depth < 3 and _is_user_object(value):
             seen.add(id(value))
             yield from _look_into(value.__dict__, seen, depth + 1)
+
+
+def _callbacks(owner: Any) -> list[Any]:
+    """The callbacks of a trainer of some framework, which no variable of the user's need hold."""
+    held = getattr(owner, "__dict__", {})
+    found = held.get("callbacks") if isinstance(held, dict) else None
+    return list(found[:50]) if isinstance(found, (list, tuple)) else []
 
 
 def _is_user_object(value: Any) -> bool:

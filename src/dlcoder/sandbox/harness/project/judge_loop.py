@@ -15,6 +15,8 @@ from .verdict import Check, at, failed, listed, passed, skipped
 
 STEADY = ("CosineAnnealingLR", "OneCycleLR", "LinearLR", "PolynomialLR", "ExponentialLR")
 """Schedulers under which the learning rate moves with every step of theirs."""
+PLANNED = {"CosineAnnealingLR": "T_max", "OneCycleLR": "total_steps"}
+"""Schedulers that are told how many steps of theirs there will be, and by which argument."""
 SYNC_BOUND = 4.0
 PER_SITE = 1.5
 _HAND_MADE = re.compile(r"class \w*(Sched|Warmup|Cosine)\w*|def (get_lr|adjust_learning_rate|lr_at|lr_lambda|set_lr)\b")
@@ -103,18 +105,16 @@ def _judge_one(result: Result, steps: list[Event], scheduler: Event, count: int,
 
 def _horizon(result: Result, scheduler: Event, count: int, site: str) -> tuple[str, str] | None:
     horizon, cls = scheduler.get("horizon"), scheduler["cls"]
-    if not isinstance(horizon, int) or cls != "CosineAnnealingLR":
+    if not isinstance(horizon, int) or cls not in PLANNED:
         return None
+    told = PLANNED[cls]
     if count > 1.2 * horizon + 1:
-        return f"{cls} steps {count} times with T_max={horizon}", "set T_max to the number of its steps" + at(
-            scheduler["site"]
-        )
+        fix = f"set {told} to the number of its steps" + at(scheduler["site"])
+        return f"{cls} steps {count} times with {told}={horizon}", fix
     steps = len(result.steps())
     if complete(result) and count * 3 < horizon and abs(horizon - steps) <= 0.1 * steps:
-        return (
-            f"{cls} steps {count} times with T_max={horizon}, the number of optimizer steps",
-            "step it after every optimizer step, or set T_max to the number of epochs" + at(site),
-        )
+        fix = f"step it after every optimizer step, or set {told} to the number of epochs" + at(site)
+        return f"{cls} steps {count} times with {told}={horizon}, the number of optimizer steps", fix
     return None
 
 
@@ -158,19 +158,23 @@ def usual_size(result: Result) -> int:
     return max(sizes, key=sizes.count) if sizes else 0
 
 
-def judge_accumulation(result: Result, short: Result | None, same: Result | None) -> Check:
+def judge_accumulation(result: Result, short: Result | None, same: Result | None, wider: Result | None = None) -> Check:
     """K micro-batches weigh as much as one batch, and so does a shorter last window.
 
     Args:
         result: The plain run.
         short: One whose data make a shorter last window.
         same: One in which every micro-batch is the same and every update is taken back: all gradients must be equal.
+        wider: The same with windows twice as large.
     """
     told = _by_factors(result, short)
     size = usual_size(result)
     if told["status"] == "fail" or size < 2 or same is None:
         return told
-    measured = _by_gradients(same, size)
+    doubled = _by_width(same, wider, size) if wider is not None and not _several_parts(result) else None
+    if doubled is not None and doubled["status"] == "fail":
+        return doubled
+    measured = _by_gradients(same, size) or doubled
     return told if measured is None or (measured["status"] == "pass" and told["status"] == "pass") else measured
 
 
@@ -182,15 +186,48 @@ def _by_gradients(same: Result, size: int) -> Check | None:
     if len(inputs) != 1 or len({n for n in sizes if n <= size}) < 2 or not all(s.get("projection") for s in steps):
         return None
     usual = next(s["projection"] for s, n in zip(steps, sizes) if n == size)
-    length = math.sqrt(sum(v * v for v in usual))
     # Windows above the usual size hold what the shortened data left over.
     for step, count in ((s, n) for s, n in zip(steps, sizes) if n <= size):
-        ratio = sum(a * b for a, b in zip(step["projection"], usual)) / max(length * length, 1e-30)
+        ratio = _times_as_large(step["projection"], usual)
         if abs(ratio - 1) > 0.02:
             what = f"{ratio:.3g} times as large with {count} micro-batches as with {size}"
             fix = "divide by the micro-batches (or samples) that the window has, the last one of an epoch too"
             return failed(name, what, bound, fix + at(site_of(same.events("bwd"))))
     return passed(name, f"equal for windows of {listed(map(str, sorted(set(sizes))))} micro-batches", bound)
+
+
+def _by_width(same: Result, wider: Result, size: int) -> Check | None:
+    """The gradient of a window against that of one with twice as many micro-batches, all of them the same."""
+    name, bound = "accumulation", "the gradient is the same however many micro-batches a window has"
+    found = []
+    for run, count in ((same, size), (wider, 2 * size)):
+        inputs = {e["input"] for e in run.events("fwd") if e["trained"] and e["grad"]}
+        steps = [s for s in run.steps() if s["opt"] == 0]
+        full = [s for s, w in zip(steps, windows(run)) if len(w) == count and s.get("projection")]
+        if len(inputs) != 1 or not full:
+            return None
+        found.append((inputs, full[0]["projection"]))
+    if found[0][0] != found[1][0]:
+        return None
+    ratio = _times_as_large(found[1][1], found[0][1])
+    if abs(ratio - 1) > 0.02:
+        what = f"{ratio:.3g} times as large with {2 * size} micro-batches as with {size}"
+        fix = "divide the whole loss, every term of it, by the micro-batches of a step"
+        return failed(name, what, bound, fix + at(site_of(same.events("bwd"))))
+    return passed(name, f"equal for windows of {size} and {2 * size} micro-batches", bound)
+
+
+def _times_as_large(projection: list[float], usual: list[float]) -> float:
+    return sum(a * b for a, b in zip(projection, usual)) / max(sum(v * v for v in usual), 1e-30)
+
+
+def _several_parts(result: Result) -> str:
+    """Why the factors of a step's losses do not tell its gradient; empty if they do."""
+    if len({e["site"] for w in windows(result) for e in w}) > 1:
+        return "several losses have backward passes of their own"
+    if re.search(r"\.grad\s*/=|\.grad\.(div|mul)_|\.grad\s*\*=", sources(result)):
+        return "gradients are scaled by hand after the backward pass"
+    return ""
 
 
 def _by_factors(result: Result, short: Result | None) -> Check:
@@ -199,10 +236,8 @@ def _by_factors(result: Result, short: Result | None) -> Check:
     size = usual_size(result)
     if size < 2:
         return skipped(name, "one backward pass per optimizer step")
-    if len({e["site"] for w in windows(result) for e in w}) > 1:
-        return skipped(name, "several losses have backward passes of their own")
-    if re.search(r"\.grad\s*/=|\.grad\.(div|mul)_|\.grad\s*\*=", sources(result)):
-        return skipped(name, "gradients are scaled by hand after the backward pass")
+    if _several_parts(result):
+        return skipped(name, _several_parts(result))
     site = at(site_of(result.events("bwd")))
     partial = 0
     for run in [result, *([short] if short else [])]:

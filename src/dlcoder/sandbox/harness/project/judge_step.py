@@ -236,15 +236,19 @@ def _wiring(result: Result) -> Check:
     if not found:
         return skipped(name, "no function of the project returns a scalar with a graph")
     lost = [c for c in found if not c["reached"]]
+    constant = next((c for c in lost if c.get("constant")), None)
+    if constant:
+        what = f"{constant['name']} is added to the loss and has no graph"
+        fix = "compute it of the model's output: its input was cut off by detach(), no_grad(), argmax or item()"
+        return failed(name, what, bound, fix + at(constant["site"]))
     if lost:
-        first = lost[0]
-        what = first["target"] or first["name"]
+        what = lost[0]["target"] or lost[0]["name"]
         return failed(
             name,
             "{} is computed and never reaches backward()".format(listed(c["target"] or c["name"] for c in lost)),
             bound,
             "add {} ({}) to the loss, without detach() or .item(), or compute it under torch.no_grad(){}".format(
-                what, first["name"], at(first["site"])
+                what, lost[0]["name"], at(lost[0]["site"])
             ),
         )
     return passed(name, f"{len(found)} scalars", bound)

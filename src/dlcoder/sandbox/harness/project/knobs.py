@@ -18,6 +18,7 @@ _LENGTH = re.compile(
     r"(^|[._-])(max|num|n|total|train)?[_-]?(train[_-])?(steps|iters|iterations|updates)$", re.IGNORECASE
 )
 _EPOCHS = re.compile(r"(^|[._-])(max|num|n|total)?[_-]?epochs?$", re.IGNORECASE)
+_WINDOW = re.compile(r"accum", re.IGNORECASE)
 _RESUME = re.compile(r"resume|restore|continue|auto_?resume", re.IGNORECASE)
 _LOAD = re.compile(r"init[_-]?from|load|checkpoint|ckpt|pretrained|weights$", re.IGNORECASE)
 _MACHINE = re.compile(
@@ -167,6 +168,11 @@ def length_knobs(knobs: Iterable[Knob]) -> list[Knob]:
     return steps[:1] + [k for k in knobs if _EPOCHS.fullmatch(k.leaf) and k.kind == "int"][:1]
 
 
+def window_knob(knobs: Iterable[Knob], size: int) -> Knob | None:
+    """The option that says how many micro-batches a step has, where they are `size`."""
+    return next((k for k in knobs if _WINDOW.search(k.leaf) and k.kind == "int" and k.value == size), None)
+
+
 def resume_knob(knobs: Iterable[Knob]) -> Knob | None:
     """The option by which a run is resumed."""
     knobs = list(knobs)
@@ -222,49 +228,3 @@ def _without_declaration(code: str, leaf: str) -> str:
 def shapes_training(knob: Knob) -> bool:
     """Whether an option's name says that it must have an effect on training."""
     return bool(_TRAINS.search(knob.leaf))
-
-
-def signature(result: Result) -> str:
-    """All that a run shows, without times: two runs with the same one cannot be told apart."""
-    kept: list[Any] = []
-    for events in result.ranks:
-        for event in events:
-            if event["e"] in _OBSERVED:
-                kept.append(
-                    {k: v for k, v in event.items() if k not in ("site", "m", "tensors", "tensor_bytes", "bulk_s")}
-                )
-    root = str(result.root)
-    lines = [re.sub(r"\d+(\.\d+)?(e[-+]?\d+)?", "#", line) for line in result.output.replace(root, "").splitlines()]
-    written = [_file_size(result, e["path"]) for e in result.events("write")]
-    return json.dumps([kept, lines, written, result.codes]).replace(root, "")
-
-
-_OBSERVED = [
-    "optimizer",
-    "scheduler",
-    "loader",
-    "fwd",
-    "bwd",
-    "clip",
-    "step",
-    "group",
-    "ddp",
-    "save",
-    "load",
-    "coll",
-    "write",
-    "error",
-    "end",
-    "average",
-    "set_epoch",
-    "iter",
-    "iter_end",
-]
-
-
-def _file_size(result: Result, path: str) -> Any:
-    """A text file's number of lines and fields, which an option may change."""
-    file = result.root / path
-    if file.suffix not in (".jsonl", ".csv", ".txt", ".log", ".json") or not file.is_file():
-        return path
-    return [path, [re.sub(r"\d+(\.\d+)?", "#", line) for line in file.read_text("utf-8", "replace").splitlines()[:200]]]

@@ -18,6 +18,7 @@ from typing import Any, Callable
 import torch
 
 from .ema import AverageWatch
+from .likeness import Likeness
 from .losses import LossWatch
 from .memory import MemoryWatch
 from .observe import Observer, Options
@@ -50,6 +51,8 @@ def run_rank(spec: dict[str, Any], rank: int) -> int:
     faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=False)
     # Compiling takes longer than the run; eager code computes the same.
     os.environ["TORCHDYNAMO_DISABLE"] = "1"
+    if observer.options.unlike:
+        Likeness(observer.options.unlike, observer)
     _enter(spec, observer)
     ends = _install(observer)
     trace.write("start", rank=rank, torch=torch.__version__, cuda=torch.cuda.is_available())

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from .observe import Observer, tags
+from .terms import TermWatch
 from .trace import tensors_in
 
 MAX_NODES = 20_000
@@ -46,11 +47,14 @@ class LossWatch:
     def __init__(self, observer: Observer) -> None:
         self.o = observer
         self.candidates: dict[int, dict[str, Any]] = {}
+        self.terms = TermWatch(observer)
         self.profiling = False
         self.finished = not observer.options.losses
 
     def install(self) -> None:
-        """Patch the loss functions of torch."""
+        """Patch the loss functions of torch, and the arithmetic by which losses are added."""
+        if not self.finished:
+            self.terms.install()
         for name in _FUNCTIONS:
             original = getattr(torch.nn.functional, name, None)
             if original is not None and not self.finished:
@@ -83,7 +87,9 @@ class LossWatch:
         code = frame.f_code
         if not code.co_filename.startswith(self.o.trace.root) or self.o.asleep or not torch.is_grad_enabled():
             return
-        self.result(value, code.co_name, 2, frame.f_back)
+        owner = frame.f_locals.get("self")
+        name = type(owner).__name__ if code.co_name == "forward" and owner is not None else code.co_name
+        self.result(value, name, 2, frame.f_back)
 
     def result(self, value: Any, name: str, depth: int, caller: Any = None) -> None:
         """Remember the scalars in what a loss returned.
@@ -97,12 +103,13 @@ class LossWatch:
         if self.finished:
             return
         for tensor in tensors_in(value):
-            if tensor.dim() or not tensor.requires_grad or tensor.grad_fn is None:
-                continue
             marks = tags(tensor.grad_fn)
-            if "dlcoder_loss" in marks:
+            if tensor.dim() or "dlcoder_loss" in marks:
                 continue
             site, target = self._place(caller, depth + 1)
+            self.terms.candidate(tensor, name, target, site)
+            if tensor.grad_fn is None:
+                continue
             if site and not _METRIC.search(name) and not _METRIC.search(target):
                 marks["dlcoder_loss"] = len(self.candidates)
                 self.candidates[len(self.candidates)] = {"name": name, "site": site, "target": target, "reached": False}
@@ -146,7 +153,8 @@ class LossWatch:
         self.finished = True
         if self.profiling:
             sys.setprofile(None)
-        self.o.trace.write("losses", found=list(self.candidates.values()))
+        self.terms.remove()
+        self.o.trace.write("losses", found=[*self.candidates.values(), *self.terms.lost()])
 
 
 def scalar_factors(root: torch.Tensor) -> list[float]:

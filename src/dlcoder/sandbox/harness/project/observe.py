@@ -44,6 +44,8 @@ class Options:
         losses: Whether scalars returned by user functions are followed to the backward pass.
         memory: Whether live tensors are counted.
         probe: Whether evaluation data is drawn a second time for comparison.
+        below: The share of the first loss at which a run on one batch has learnt enough.
+        unlike: What an earlier run showed, as a file; this run ends as soon as it shows something else.
     """
 
     def __init__(self, values: dict[str, Any]) -> None:
@@ -71,6 +73,7 @@ class Options:
         self.memory = bool(values.get("memory"))
         self.probe = bool(values.get("probe"))
         self.below = float(values.get("below", 0.0))
+        self.unlike = str(values.get("unlike", ""))
 
 
 class Observer:

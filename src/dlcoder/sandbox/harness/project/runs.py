@@ -21,6 +21,8 @@ from .waits import where_ranks_wait
 
 Event = dict[str, Any]
 
+POLL_S = 0.005
+"""Seconds between two looks at a run."""
 IDLE_S = 1.0
 """Ranks that use no processor time for so long are asked where they stand."""
 GRACE_S = 1.0
@@ -93,6 +95,9 @@ class Started:
         self.begun = time.monotonic()
         self.deadline = self.begun
         self.pids: list[int] = []
+        self.codes: dict[int, int] = {}
+        self.idle: _Idle | None = None
+        self.failed_at = 0.0
 
 
 class Runner:
@@ -136,14 +141,23 @@ class Runner:
         """Run the program once: `start` and `finish`."""
         return self.finish(self.start(name, **request))
 
-    def run_many(self, requests: list[dict[str, Any]]) -> Iterator[Result]:
-        """Run the program once per request (the arguments of `start`), as many at a time as there are processors."""
-        waiting = list(requests)
-        running: list[Started] = []
+    def run_many(self, requests: list[dict[str, Any]]) -> Iterator[tuple[int, Result]]:
+        """Run the program once per request (the arguments of `start`), as many at a time as there are processors.
+
+        Yields:
+            The position of a request and its result, in the order in which they end; none of those for which no
+            time is left.
+        """
+        running: dict[int, Started] = {}
+        waiting = list(enumerate(requests))
         while waiting or running:
+            waiting = waiting if self.remaining() > 0 else []
             while waiting and len(running) < max(os.cpu_count() or 1, 1):
-                running.append(self.start(**waiting.pop(0)))
-            yield self.finish(running.pop(0))
+                position, request = waiting.pop(0)
+                running[position] = self.start(**request)
+            for position in [p for p, started in running.items() if self._is_over(started)]:
+                yield position, self.finish(running.pop(position))
+            time.sleep(POLL_S)
 
     def start(
         self,
@@ -192,7 +206,9 @@ class Runner:
     def finish(self, started: Started) -> Result:
         """Wait for the end of a run, or bring it about, and read what it left."""
         result = started.result
-        self._watch(started)
+        while not self._is_over(started):
+            time.sleep(POLL_S)
+        self._end(started)
         result.ranks = [read_trace(f"{started.spec['trace']}.{rank}") for rank in range(started.world)]
         with started.output.open("rb") as file:
             result.output = file.read()[-200_000:].decode("utf-8", "replace")
@@ -267,35 +283,34 @@ class Runner:
             sys.stderr.flush()
             os._exit(code)
 
-    def _watch(self, started: Started) -> None:
-        result, pids = started.result, started.pids
-        codes: dict[int, int] = {}
-        idle = _Idle(pids)
-        failed_at = 0.0
-        while True:
-            _reap(pids, codes)
-            if len(codes) == len(pids):
-                break
-            now = time.monotonic()
-            if any(code != 0 for code in codes.values()) and not failed_at:
-                failed_at = now
-            if failed_at and now - failed_at > GRACE_S:
-                # As torchrun does: a rank that failed ends the others.
-                break
-            if now > started.deadline:
-                result.timed_out = True
-                break
-            if started.world > 1 and not started.launcher and not failed_at and idle.seconds(now) > IDLE_S:
-                result.hang = where_ranks_wait(started.spec["trace"], result.root, pids, set(codes))
-                if result.hang:
-                    break
-                idle.since = now
-            time.sleep(0.01)
-        for pid in pids:
+    def _is_over(self, started: Started) -> bool:
+        """Whether a run has ended by itself, or has to be ended: a rank failed, it hangs, or its time is up."""
+        result, pids, codes = started.result, started.pids, started.codes
+        _reap(pids, codes)
+        if len(codes) == len(pids):
+            return True
+        now = time.monotonic()
+        if any(codes.values()) and not started.failed_at:
+            started.failed_at = now
+        if started.failed_at and now - started.failed_at > GRACE_S:
+            # As torchrun does: a rank that failed ends the others.
+            return True
+        result.timed_out = now > started.deadline
+        if result.timed_out or started.world < 2 or started.launcher or started.failed_at:
+            return result.timed_out
+        idle = started.idle = started.idle or _Idle(pids)
+        if idle.seconds(now) > IDLE_S:
+            result.hang = where_ranks_wait(started.spec["trace"], result.root, pids, set(codes))
+            idle.since = now
+        return bool(result.hang)
+
+    def _end(self, started: Started) -> None:
+        """Kill what is left of a run, and note how each of its processes ended."""
+        for pid in started.pids:
             _end(pid)
-            if pid not in codes:
-                codes[pid] = _exit_code(os.waitpid(pid, 0)[1])
-        result.codes = [codes[pid] for pid in pids]
+            if pid not in started.codes:
+                started.codes[pid] = _exit_code(os.waitpid(pid, 0)[1])
+        started.result.codes = [started.codes[pid] for pid in started.pids]
 
 
 class _Idle:

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import torch
 
@@ -31,6 +31,8 @@ class Trace:
         self.root = root.rstrip("/") + "/"
         self.rank = rank
         self.pid = os.getpid()
+        self.written: Callable[[Trace, str], None] | None = None
+        """Told every event after it was written."""
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     @property
@@ -42,7 +44,10 @@ class Trace:
         """Append one event."""
         if self.mine:
             fields["e"] = kind
-            os.write(self._fd, (json.dumps(fields, default=repr) + "\n").encode())
+            line = json.dumps(fields, default=repr)
+            os.write(self._fd, (line + "\n").encode())
+            if self.written is not None:
+                self.written(self, line)
 
     def site(self, depth: int = 1) -> str:
         """The nearest line of user code up the stack as "file:line", or an empty text."""
@@ -54,13 +59,16 @@ class Trace:
             frame = frame.f_back
         return ""
 
-    def user_frames(self, depth: int = 1) -> Iterable[Any]:
-        """The frames of user code, innermost first."""
+    def frames(self, depth: int = 1) -> Iterable[Any]:
+        """All frames, innermost first."""
         frame: Any = sys._getframe(depth)
         while frame is not None:
-            if frame.f_code.co_filename.startswith(self.root):
-                yield frame
+            yield frame
             frame = frame.f_back
+
+    def user_frames(self, depth: int = 1) -> Iterable[Any]:
+        """The frames of user code, innermost first."""
+        return (f for f in self.frames(depth + 1) if f.f_code.co_filename.startswith(self.root))
 
 
 def tensor_bytes(tensor: torch.Tensor) -> bytes:
