@@ -55,6 +55,32 @@ CASES = {
         "ImportError: libcudnn.so.8: cannot open shared object file: No such file or directory\n",
     ),
     "a scale that is no number": ("nan-domain-op", SCALE + "GreaterThan(lower_bound=0.0), but found invalid values:\n"),
+    "a lost connection to a loading worker": (
+        "dl-worker-crash",
+        '  File "/x/torch/multiprocessing/reductions.py", line 538, in rebuild_storage_fd\n'
+        "ConnectionResetError: [Errno 104] Connection reset by peer\n",
+    ),
+    "a spawned worker that ends at once": (
+        "dl-main-guard",
+        '    for x in DataLoader(data, num_workers=1, multiprocessing_context="spawn"):\n'
+        "RuntimeError: DataLoader worker (pid 85) exited unexpectedly with exit code 1.\n",
+    ),
+    "a model that is spread over GPUs": (
+        "dist-sharded-config",
+        "ValueError: You can't train a model that has been loaded with `device_map='auto'` in any distributed mode.\n",
+    ),
+    "CUDA before a notebook forks": (
+        "dl-fork-cuda",
+        "RuntimeError: CUDA has been initialized before the `notebook_launcher` could create a forked subprocess.\n",
+    ),
+    "a traced graph": (
+        "compile-graph",
+        "W09 torch/_dynamo/exc.py:525] [5/0] While executing %item : [num_users=2] = call_method[target=item]\n",
+    ),
+    "an assertion of native code": (
+        "native-crash",
+        "python: engine.cpp:71: Assertion `pos >= 0 && pos < buffer.size()' failed.\n",
+    ),
     "a missing hook of a trainer": (
         "api-misuse",
         "MisconfigurationException: `ModelCheckpoint(monitor='val_f1')` could not find the monitored key in the "
@@ -138,3 +164,32 @@ def test_a_process_that_breaks_while_it_ends_had_failed_before(end: str):
     )
     assert diagnose(log=STEPS + TRACE + raised + end).hypotheses[0].cause == "dl-label-format"
     assert diagnose(log=STEPS + end).hypotheses[0].cause == "native-crash"
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        ("overfitting", "validation loss decreases in the first 5 epochs and after that keeps on increasing"),
+        ("irreproducible", "same network, input and optimizer, but different losses after some iterations"),
+        ("perf-comm-bound", "training with DDP on 4 cards takes longer than on a single GPU"),
+        ("ckpt-optimizer", "when I resume from the checkpoint the learning rate is reset to its first value"),
+        ("train-eval-gap", "after removing model.eval() the validation error is as low as in training"),
+        ("metric-bug", "recall is computed for every image separately and averaged over the images"),
+    ],
+)
+def test_what_a_person_says_is_read_where_the_log_says_nothing(cause, words):
+    assert diagnose(log="Epoch 9 done\n", context=words).hypotheses[0].cause == cause
+
+
+def test_deprecation_notices_alone_are_no_failure_unless_the_user_says_that_the_run_hangs():
+    notice = "/x/rnn.py:12: UserWarning: RNN module weights are not part of single contiguous chunk of memory. This "
+    notice += "means they need to be compacted at every call, possibly greatly increasing memory usage.\n"
+    assert diagnose(log=notice).status == "healthy"
+    assert diagnose(log=STEPS, context="it hangs here").status != "healthy"
+
+
+def test_a_problem_of_the_machine_speaks_for_its_cause():
+    log = "RuntimeError: DataLoader worker (pid 71) exited unexpectedly\n"
+    found = diagnose(log=log, environment="Disks: / 9 GiB free\nshm-too-small: /dev/shm is only 64 MiB.")
+    assert found.hypotheses[0].cause == "shm-too-small"
+    assert ("environment", 2) in [(item.source, item.line) for item in found.hypotheses[0].evidence]

@@ -37,6 +37,7 @@ _NO_CRASH = {
     "unavailable.integrated",
 }
 _KNOWN_WARNINGS = ("warn.deprecated", "warn.rnn-chunks")
+_COMPLAINTS = ("hang.words", "dlhang.words", "native.words", "flat.words")
 _DEGRADED = {
     "not-learning-lr",
     "not-learning-bug",
@@ -146,10 +147,10 @@ def _hypothesis(scored: Scored, facts: Facts) -> Hypothesis:
     )
 
 
-def _accused(scored: Sequence[Scored]) -> bool:
-    """Whether anything but known harmless lines speaks for a cause."""
-    supported = any(w > 0 and fact.role != "benign" for s in scored for w, fact in s.support)
-    return supported or any(w > 0 for s in scored for w, _ in s.rules)
+def _complains(facts: Facts) -> bool:
+    """Whether the user says that the run does not get on, which its log need not show."""
+    said = (f for f in facts if f.line is not None and f.line.source == "context")
+    return any(fact.id in _COMPLAINTS for fact in said)
 
 
 def _status(scored: Sequence[Scored], facts: Facts) -> Status:
@@ -157,14 +158,15 @@ def _status(scored: Sequence[Scored], facts: Facts) -> Status:
     crash = "any.crash" in facts
     progress = any(name in facts for name in ("progress.losses", "progress.metrics", "done.finished", "said.runs"))
     best = scored[0] if scored else None
-    if not crash and any(name in facts for name in _KNOWN_WARNINGS) and not _accused(scored):
-        return "healthy"
     strength = best.score - load_signatures().priors[best.cause] if best else 0.0
     if "rank.raised" in facts and best is not None:
         return "failed"
+    quiet = not crash and "nan.tensor" not in facts and not _complains(facts)
+    calm = quiet and progress
     if best is None or strength < 1.5:
-        return "healthy" if progress and not crash and "nan.tensor" not in facts else "unknown"
-    if progress and not crash and strength < 2.6 and "nan.tensor" not in facts:
+        noticed = any(name in facts for name in _KNOWN_WARNINGS)
+        return "healthy" if calm or (quiet and noticed) else "unknown"
+    if calm and strength < 2.6:
         return "healthy"
     return "degraded" if best.cause in _DEGRADED and not crash else "failed"
 
@@ -243,7 +245,7 @@ _FLIGHT_WEIGHT = 4.5
 
 def _summary(status: str, hypotheses: Sequence[Hypothesis], reasons: Sequence[str], benign: Sequence[str]) -> str:
     if status == "healthy":
-        return "Nothing is wrong in this log: training makes progress and no failure is printed." + (
+        return "Nothing is wrong in this log: no failure is printed." + (
             f" Harmless: {'; '.join(benign[:3])}." if benign else ""
         )
     if status == "unknown" or not hypotheses:
