@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint mutation bench zoo conformance docs clean
+.PHONY: demo test lint mutation matrix bench zoo conformance docs clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,9 @@ mutation: $(READY)  ## seeded bugs that the checks must kill, good and published
 
 zoo: $(READY)  ## run the programs that really fail, and score diagnosis on their logs
 	$(BIN)/python zoo/run.py
+
+matrix: $(READY)  ## every task, framework, form of settings and source, proved; and what each task learns
+	$(BIN)/python tests/scaffold/matrix.py
 
 bench: $(READY)  ## every benchmark, each a ratio measured in one run
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,dev,published,peers]'
