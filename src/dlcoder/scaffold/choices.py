@@ -171,7 +171,8 @@ def _num_classes(spec: ProjectSpec, task: Task, source: Source, assumed: Assumpt
     if data.num_classes is not None:
         return data.num_classes
     if not source.synthetic:
-        assumed.note("data.classes", "as found", "The folders in ROOT/train, in alphabetical order.")
+        if source.found:
+            assumed.note("data.classes", "as found", source.found)
         return None
     count = task.classes
     assumed.note("data.num_classes", count, "As in most small benchmarks.")

@@ -247,13 +247,17 @@ def _answer(path: Path, choices: Choices, files: dict[str, bytes], report: Repor
 def _next_steps(path: Path, choices: Choices, report: Report, *, dry_run: bool) -> list[str]:
     if dry_run:
         return ["Call scaffold_project again without dry_run."]
+    from dlcoder.scaffold.tasks.table import TASKS
+
+    source = TASKS[choices.task].sources[choices.source]
     config = f"configs/default.{FORMS[choices.config].suffix}"
     steps = [] if report.passed else [f'Call smoke_test with path "{path}": nothing has been run yet.']
-    if choices.source == "image_folder":
-        steps.append(f"Put images into {choices.root}/train/<class>/ and {choices.root}/val/<class>/ (needs pillow).")
+    if not source.synthetic:
+        needs = f" (needs {source.extra[1]})" if source.extra else ""
+        steps.append(source.layout.format(root=choices.root).replace("`", "") + needs)
         steps.append(f"Train: python train.py --config {config}")
     else:
-        steps.append(f"Train: python train.py --config {config} (generated images)")
+        steps.append(f"Train: python train.py --config {config} (generated data)")
         steps.append(f"Use your data: build_datasets in {choices.package}/build.py.")
     steps.append(f"More GPUs: {FRAMEWORKS[choices.framework].one_node} train.py --config {config}")
     return [*steps, "Tests: python -m pytest"]

@@ -10,11 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 # What a request may name some day, so that the refusal can say "not yet" rather than "unknown".
 _PLANNED: dict[str, tuple[str, ...]] = {
-    "source": ("csv", "segmentation_pairs", "coco", "text", "tokens", "webdataset", "numpy"),
+    "source": ("webdataset", "numpy"),
 }
 
 Task = Literal["classification", "detection", "segmentation", "regression", "generation", "self_supervised"]
-Source = Literal["synthetic", "image_folder"]
+Source = Literal["synthetic", "image_folder", "csv", "segmentation_pairs", "coco", "text", "tokens"]
 Family = Literal[
     "small_cnn",
     "resnet",
@@ -94,9 +94,7 @@ class _Part(BaseModel):
 class DataSpec(_Part):
     """Where samples come from and how they are treated."""
 
-    source: Source | None = Field(
-        default=None, description="Default: synthetic, generated. image_folder: ROOT/{train,val}/CLASS/."
-    )
+    source: Source | None = Field(default=None, description="Default: synthetic.")
     root: str | None = Field(default=None, description="Folder or file of the data. Default: data.")
     classes: Annotated[list[Annotated[str, AfterValidator(_class_name)]], AfterValidator(_several)] | None = Field(
         default=None, description="Names, in the order of their labels."

@@ -107,7 +107,8 @@ class Source:
         collate: The function that makes a batch of samples, where they cannot just be stacked.
         files: A few files to prove the project with, by their path in tests/sample_data; none where nothing is read.
         images: Whether a sample has an image.
-        text: The expression of the text of `row`, a list of tokens, where there is one.
+        found: Where names of classes are found that the request does not tell; empty where it must, or needs not.
+        text: The expression of the text of `row`, tokens (L,), where there is one.
         bindings: What is known about options of its components.
     """
 
@@ -120,6 +121,7 @@ class Source:
     collate: str = ""
     files: Callable[[], dict[str, bytes]] = dict
     images: bool = True
+    found: str = ""
     text: str = ""
     bindings: Mapping[str, Mapping[str, Binding]] = field(default_factory=dict)
 

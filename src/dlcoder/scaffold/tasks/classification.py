@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from dlcoder.scaffold.task import Metric, Setting, Task
 from dlcoder.scaffold.tasks.image_networks import CLASSIFIERS
-from dlcoder.scaffold.tasks.image_sources import IMAGE_FOLDER, SYNTHETIC_IMAGES
+from dlcoder.scaffold.tasks.image_sources import CSV_IMAGES, IMAGE_FOLDER, SYNTHETIC_IMAGES
 from dlcoder.templates.bindings import Fixed
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ CLASSIFICATION = Task(
     },
     families=CLASSIFIERS,
     default_family=default_family,
-    sources={"synthetic": SYNTHETIC_IMAGES, "image_folder": IMAGE_FOLDER},
+    sources={"synthetic": SYNTHETIC_IMAGES, "image_folder": IMAGE_FOLDER, "csv": CSV_IMAGES},
     results="classification.py.j2",
     picture="confusion_matrix.png",
     objective_settings=_settings,

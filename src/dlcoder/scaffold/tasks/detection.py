@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from dlcoder.scaffold.sample_images import boxed_images
 from dlcoder.scaffold.task import Family, Metric, Setting, Source, Task
 from dlcoder.scaffold.tasks.image_networks import DEPTH, RESNET_SETTINGS, RESNET_SIZES
-from dlcoder.scaffold.tasks.image_sources import generated, num_classes
+from dlcoder.scaffold.tasks.image_sources import IMAGES, generated, named_classes, num_classes, root
 
 if TYPE_CHECKING:
     from dlcoder.scaffold.choices import Choices
@@ -33,6 +34,16 @@ def _synthetic(choices: "Choices") -> tuple[Setting, ...]:
     return (num_classes(choices, smoke=3), *generated(choices, noise=0.5))
 
 
+def _coco(choices: "Choices") -> tuple[Setting, ...]:
+    settings = [root(choices, "The folder that holds images and annotations.")]
+    for split, words in (("train", "training"), ("val", "validation")):
+        annotations = f"annotations/instances_{split}2017.json"
+        settings.append(Setting(f"{split}_images", f"{split}2017", f"The folder of {words} images, below root."))
+        settings.append(Setting(f"{split}_annotations", annotations, "Their annotations, below root."))
+    names = ("red", "green")
+    return (*settings, *named_classes(choices, "categories are expected in the annotations", names))
+
+
 def _default_family(image_size: int) -> tuple[str, str]:
     return "fcos", "No anchors to tune, and close to the best of one-stage detectors."
 
@@ -53,6 +64,21 @@ DETECTION = Task(
     sources={
         "synthetic": Source(
             "synthetic_detection", "SyntheticDetection", _synthetic, "synthetic.py.j2", collate="pad_boxes"
+        ),
+        "coco": Source(
+            "coco_detection",
+            "CocoDetection",
+            _coco,
+            "coco_detection.py.j2",
+            layout=(
+                "Images go into `{root}/train2017` and `{root}/val2017`, their annotations in the format of COCO into "
+                "`{root}/annotations/instances_train2017.json` and `instances_val2017.json`; the settings below `data` "
+                "name other places."
+            ),
+            extra=IMAGES,
+            collate="pad_boxes",
+            files=boxed_images,
+            found="The categories of the annotations, in the order of their ids.",
         ),
     },
     results="detection.py.j2",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dlcoder.scaffold.sample_images import sample_images
+from dlcoder.scaffold.sample_images import CLASSES, flagged_images, listed_images, sample_images
 from dlcoder.scaffold.task import Setting, Source
 
 if TYPE_CHECKING:
@@ -35,16 +35,25 @@ def _synthetic(choices: "Choices") -> tuple[Setting, ...]:
     return (num_classes(choices), *generated(choices))
 
 
-def _image_folder(choices: "Choices") -> tuple[Setting, ...]:
-    settings = [root(choices, "The folder that holds train/<class>/*.jpg and val/<class>/*.jpg.")]
+def named_classes(choices: "Choices", expected: str, names: tuple[str, ...] = CLASSES) -> tuple[Setting, ...]:
+    """The settings of classes that files name; `names` are those of the sample data."""
     if choices.classes:
         meaning = "Names of the classes, in the order of their labels."
-        names = tuple(choices.classes)
-        settings.append(Setting("classes", names, meaning, smoke=("stripes", "waves"), type="tuple[str, ...]"))
-    elif choices.num_classes:
-        meaning = "How many folders are expected in train/: a missing one is noticed."
-        settings.append(Setting("num_classes", choices.num_classes, meaning, smoke=2))
-    return tuple(settings)
+        return (Setting("classes", tuple(choices.classes), meaning, smoke=names, type="tuple[str, ...]"),)
+    if choices.num_classes:
+        meaning = f"How many {expected}: a missing one is noticed."
+        return (Setting("num_classes", choices.num_classes, meaning, smoke=len(names)),)
+    return ()
+
+
+def _image_folder(choices: "Choices") -> tuple[Setting, ...]:
+    meaning = "The folder that holds train/<class>/*.jpg and val/<class>/*.jpg."
+    return (root(choices, meaning), *named_classes(choices, "folders are expected in train/"))
+
+
+def _csv_images(choices: "Choices") -> tuple[Setting, ...]:
+    meaning = "The folder that holds train.csv and val.csv, and that paths in them begin at."
+    return (root(choices, meaning), *named_classes(choices, "classes are expected in train.csv"))
 
 
 SYNTHETIC_IMAGES = Source("synthetic_images", "SyntheticImages", _synthetic, "synthetic.py.j2")
@@ -56,4 +65,28 @@ IMAGE_FOLDER = Source(
     layout="Images go into `{root}/train/<class>/` and `{root}/val/<class>/`.",
     extra=IMAGES,
     files=sample_images,
+    found="The folders in ROOT/train, in alphabetical order.",
+)
+CSV_IMAGES = Source(
+    "csv_images",
+    "CsvImages",
+    _csv_images,
+    "csv_images.py.j2",
+    layout="Images go below `{root}`; `{root}/train.csv` and `{root}/val.csv` list them: `path,label`.",
+    extra=IMAGES,
+    files=listed_images,
+    found="The labels in ROOT/train.csv, in alphabetical order.",
+)
+CSV_MULTILABEL = Source(
+    "csv_images",
+    "CsvImages",
+    _csv_images,
+    "csv_images.py.j2",
+    layout=(
+        "Images go below `{root}`; `{root}/train.csv` and `{root}/val.csv` list them: a column `path`, and one of 0 "
+        "and 1 for each class."
+    ),
+    extra=IMAGES,
+    files=flagged_images,
+    found="The columns of ROOT/train.csv.",
 )

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from dlcoder.scaffold.sample_texts import sample_texts, sample_tokens
 from dlcoder.scaffold.task import Family, Metric, Setting, Source, Task
+from dlcoder.scaffold.tasks.image_sources import root
 from dlcoder.templates.bindings import Fixed
 
 if TYPE_CHECKING:
@@ -45,6 +47,14 @@ def _synthetic(choices: "Choices") -> tuple[Setting, ...]:
     )
 
 
+def _text(choices: "Choices") -> tuple[Setting, ...]:
+    return root(choices, "The folder that holds train/*.txt and val/*.txt."), length(choices)
+
+
+def _tokens(choices: "Choices") -> tuple[Setting, ...]:
+    return root(choices, "The folder that holds train.bin and val.bin, each with its .json."), length(choices)
+
+
 def _default_family(image_size: int) -> tuple[str, str]:
     return "gpt", "What language models are."
 
@@ -64,6 +74,28 @@ LANGUAGE_MODELING = Task(
     default_family=_default_family,
     sources={
         "synthetic": Source("synthetic_text", "SyntheticText", _synthetic, "synthetic_text.py.j2", images=False),
+        "text": Source(
+            "text_files",
+            "ByteText",
+            _text,
+            "text_files.py.j2",
+            layout="Text goes into `{root}/train/` and `{root}/val/`, as .txt files: bytes are the tokens.",
+            files=sample_texts,
+            images=False,
+            text="data.decode(row)",
+        ),
+        "tokens": Source(
+            "token_memmap",
+            "TokenMemmap",
+            _tokens,
+            "token_memmap.py.j2",
+            layout=(
+                "Tokens go into `{root}/train.bin` and `{root}/val.bin`, each described by a .json beside it; "
+                "`write_tokens` of `token_memmap.py` writes both."
+            ),
+            files=sample_tokens,
+            images=False,
+        ),
     },
     results="language_modeling.py.j2",
     picture="loss_by_position.png",

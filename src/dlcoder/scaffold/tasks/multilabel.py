@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from dlcoder.scaffold.task import Metric, Setting, Source, Task
 from dlcoder.scaffold.tasks.classification import default_family
 from dlcoder.scaffold.tasks.image_networks import CLASSIFIERS
-from dlcoder.scaffold.tasks.image_sources import generated, num_classes
+from dlcoder.scaffold.tasks.image_sources import CSV_MULTILABEL, generated, num_classes
 from dlcoder.templates.bindings import Fixed
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ MULTILABEL = Task(
     },
     families=CLASSIFIERS,
     default_family=default_family,
-    sources={"synthetic": Source("synthetic_multilabel", "SyntheticMultiLabel", _synthetic, "synthetic.py.j2")},
+    sources={
+        "synthetic": Source("synthetic_multilabel", "SyntheticMultiLabel", _synthetic, "synthetic.py.j2"),
+        "csv": CSV_MULTILABEL,
+    },
     results="multilabel.py.j2",
     picture="classes.png",
     bindings={"BinaryCrossEntropyLoss": {"reduction": Fixed('"sum"'), "pos_weight": Fixed("None")}},

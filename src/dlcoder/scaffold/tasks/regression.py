@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from dlcoder.scaffold.task import Family, Metric, Setting, Source, Task
 from dlcoder.scaffold.tasks.image_sources import generated
+from dlcoder.scaffold.tasks.table_sources import CSV_TABLE
 
 if TYPE_CHECKING:
     from dlcoder.scaffold.choices import Choices
@@ -52,8 +53,8 @@ REGRESSION = Task(
     arguments="num_targets=data.num_targets",
     log=("loss_smooth_l1", "metric_mae"),
     metrics={
-        "rmse": Metric("In the unit of the targets; large errors weigh more.", lower_is_better=True),
-        "mae": Metric("In the unit of the targets; outliers weigh no more.", lower_is_better=True),
+        "rmse": Metric("Large errors weigh more.", lower_is_better=True),
+        "mae": Metric("Outliers weigh no more than their size.", lower_is_better=True),
         "r2": Metric("The part of the variance that is explained."),
     },
     families={"mlp": MLP},
@@ -66,6 +67,7 @@ REGRESSION = Task(
             "synthetic_regression.py.j2",
             images=False,
         ),
+        "csv": CSV_TABLE,
     },
     results="regression.py.j2",
     picture="predictions.png",

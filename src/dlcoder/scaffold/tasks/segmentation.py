@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from dlcoder.scaffold.sample_images import masked_images
 from dlcoder.scaffold.task import Family, Metric, Setting, Source, Task
 from dlcoder.scaffold.tasks.image_networks import DEPTH, RESNET_SETTINGS, RESNET_SIZES
-from dlcoder.scaffold.tasks.image_sources import generated, num_classes
+from dlcoder.scaffold.tasks.image_sources import IMAGES, generated, named_classes, num_classes, root
 from dlcoder.templates.bindings import Fixed
 
 if TYPE_CHECKING:
@@ -62,6 +63,20 @@ def _synthetic(choices: "Choices") -> tuple[Setting, ...]:
     return (num_classes(choices, smoke=4), *generated(choices))
 
 
+def _pairs(choices: "Choices") -> tuple[Setting, ...]:
+    return (
+        root(choices, "The folder of images and masks."),
+        Setting(
+            "layout",
+            "folders",
+            "How they are stored there: folders (of images and masks), or as by voc or cityscapes.",
+            smoke="folders",
+            type='Literal["folders", "voc", "cityscapes"]',
+        ),
+        *named_classes(choices, "classes there are", ("ground", "square")),
+    )
+
+
 def _settings(choices: "Choices") -> tuple[Setting, ...]:
     return (Setting("dice_weight", 1.0, "Weight of the Dice loss beside the cross entropy; 0 for none."),)
 
@@ -86,6 +101,20 @@ SEGMENTATION = Task(
     default_family=_default_family,
     sources={
         "synthetic": Source("synthetic_segmentation", "SyntheticSegmentation", _synthetic, "synthetic.py.j2"),
+        "segmentation_pairs": Source(
+            "segmentation_pairs",
+            "SegmentationPairs",
+            _pairs,
+            "segmentation_pairs.py.j2",
+            layout=(
+                "Images go into `{root}/train/images/` and `{root}/val/images/`, masks of the same names into `masks/` "
+                "beside them, as PNG with a label a pixel and 255 where none counts, names of classes, one a line, "
+                "into `{root}/classes.txt`. For Pascal VOC or Cityscapes as downloaded set `data.layout`."
+            ),
+            extra=IMAGES,
+            files=masked_images,
+            found="The lines of ROOT/classes.txt.",
+        ),
     },
     results="segmentation.py.j2",
     picture="masks.png",
