@@ -18,6 +18,8 @@ def signature_of(component: Any, method: str = "forward") -> inspect.Signature |
     function = component
     if not inspect.isroutine(component) and hasattr(component, method):
         function = getattr(component, method)
+    elif not callable(component):
+        return None
     elif not inspect.isroutine(component):
         function = component.__call__
     try:

@@ -219,6 +219,10 @@ class DatasetCase(Subject):
         copies = {n: v.clone() for n, v in self._planted.items() if isinstance(v, Tensor)}
         return self.builder.build(**{**copies, **changes})
 
+    def planted_values(self) -> list[Any]:
+        """What was planted in the constructor."""
+        return list(self._planted.values())
+
     def need(self, *forms: str) -> None:
         """Skip unless the object has one of these forms.
 

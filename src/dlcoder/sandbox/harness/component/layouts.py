@@ -158,6 +158,13 @@ HARD = (
         r"accura|f1|precis|recall|kappa|confus",
         r"bincount|num_classes|==",
     ),
+    Layout(
+        "binary-hard",
+        (("B",), "multihot"),
+        (("B",), "multihot"),
+        r"binary|f1|precis|recall|sensitiv|specific",
+        r"\w\.bool\(\)|== ?1\b|== ?0\b|logical_and|\* ?\(1 - |~\w",
+    ),
 )
 """Predictions that are labels already, which only metrics take."""
 FAMILIES = {layout.name: layout for layout in LAYOUTS}
@@ -221,7 +228,7 @@ def guesses(
     special = _special(names, name)
     if special is not None:
         return [special]
-    documented = _documented(parameters, source)
+    documented = documented_shapes(parameters, source)
     found = [
         _with_extras(layout, names, documented, _score(layout, name, names, source, documented)) for layout in layouts
     ]
@@ -304,7 +311,10 @@ def _unpacked_rank(code: str, names: list[str]) -> int:
 _SHAPE = re.compile(r"[(\[]\s*([A-Za-z]\w*(?:\s*[*/]\s*\w+)?|\d+)((?:\s*[,x]\s*(?:[A-Za-z]\w*|\d+))*)\s*,?\s*[)\]]")
 
 
-def _documented(parameters: list[inspect.Parameter], source: Source) -> dict[str, Any]:
+_CODE = re.compile(r"^\s*(def|class|return|if|for|assert)\b|^\s*[\w.\[\], ]+=[^=]|>>>|=\s*[\w.]+\(")
+
+
+def documented_shapes(parameters: list[inspect.Parameter], source: Source) -> dict[str, Any]:
     """Shapes that the documentation or jaxtyping annotations state for parameters: name -> (shape, line)."""
     found: dict[str, Any] = {}
     body = source.body()
@@ -314,8 +324,8 @@ def _documented(parameters: list[inspect.Parameter], source: Source) -> dict[str
             found[parameter.name] = (tuple(annotated.group(1).upper().split()), str(parameter.annotation))
             continue
         for line in re.findall(rf"^.*\b{re.escape(parameter.name)}\b.*$", body, re.M):
-            shape = _shape_in(line[line.index(parameter.name) + len(parameter.name) :])
-            if shape and not re.search(r"^\s*(def|class|return|if|for|assert)\b|[^=]=[^=]", line):
+            shape = _shape_in(re.split(rf"\b{re.escape(parameter.name)}\b", line, maxsplit=1)[1])
+            if shape and not _CODE.search(line):
                 found[parameter.name] = (shape, line)
                 break
     return found

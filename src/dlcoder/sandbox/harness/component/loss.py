@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import inspect
+import re
 from dataclasses import replace
 from typing import Any, Callable
 
@@ -18,6 +21,10 @@ from .layouts import BINARY, FAMILIES, INDEXED, Guess, family_of, guesses
 from .source import Source
 
 Inputs = dict[str, Tensor]
+_TRUTH = re.compile(r"^(?:targets?|gt|true)_|_(?:targets?|labels?|gt|true)$")
+_LEARNED = ("real", "logits", "boxes", "unit")
+_IGNORED = (255, -100, -1)
+"""Numbers that stand for no class wherever they are used as labels."""
 
 
 def suits(value: Any) -> int:
@@ -53,6 +60,7 @@ class LossCase(Subject):
         self.pred = ""
         self.target = ""
         self._module: Any = None
+        self._written: int | None = None
 
     def prepare(self) -> None:
         """Settle what the loss takes, by the contract or by trying.
@@ -68,8 +76,27 @@ class LossCase(Subject):
         if stated:
             self._use(Guess("", tuple(self._match(stated, parameters)), 0))
             self._try()
-            return
-        self._search(self._candidates(parameters))
+        else:
+            self._search(self._candidates(parameters))
+        if self.ignore_index is None and self.target:
+            self._written = self._written_label()
+            if self._written is not None:
+                self.contract.assume(f"ignore_index {self._written}, which the code compares {self.target} with")
+
+    def _written_label(self) -> int | None:
+        """The ignored label as the code writes it: `target != 255`, or `ignore_index=255` in a call."""
+        for node in [*self.source.passed("ignore_index"), *self.source.compared(self.target)]:
+            value: Any = None
+            if isinstance(node, ast.Name):
+                value = vars(self.builder.module).get(node.id)
+            elif isinstance(node, ast.Attribute):
+                value = getattr(self.module, node.attr, None)
+            else:
+                with contextlib.suppress(ValueError):
+                    value = ast.literal_eval(node)
+            if type(value) is int and value in _IGNORED:
+                return value
+        return None
 
     def _candidates(self, parameters: list[inspect.Parameter]) -> list[Guess]:
         return guesses(parameters, self.builder.target.__name__, self.source)
@@ -255,13 +282,15 @@ class LossCase(Subject):
             self.contract.ignore_index,
             self.builder.default("ignore_index"),
             getattr(self.module, "ignore_index", None),
-            self._call_default("ignore_index"),
+            self.call_default("ignore_index"),
+            self._written,
         ):
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
         return None
 
-    def _call_default(self, name: str) -> Any:
+    def call_default(self, name: str) -> Any:
+        """The default of an argument of the call, None if there is none."""
         signature = signature_of(self.module)
         parameter = signature.parameters.get(name) if signature else None
         return None if parameter is None or parameter.default is parameter.empty else parameter.default
@@ -272,7 +301,7 @@ class LossCase(Subject):
         for value in (
             self.contract.get("reduction"),
             self.builder.default("reduction"),
-            self._call_default("reduction"),
+            self.call_default("reduction"),
             getattr(self.module, "reduction", None),
         ):
             if value is not None and not callable(value):
@@ -296,10 +325,26 @@ class LossCase(Subject):
         if self.family not in families:
             raise Skip(f"applies to {_plural(families)}; this loss takes {self.family or 'other inputs'}")
 
+    def twins(self) -> list[str]:
+        """Further predictions, known by a target of their own: box_pred beside box_target, reg beside target_reg."""
+        words = r"pred(?:iction)?s?|logits?|hat|outputs?|out"
+        truths = {_TRUTH.sub("", spec.name) for spec in self.specs if _TRUTH.search(spec.name)}
+        found = []
+        for spec in self.specs:
+            base = re.sub(rf"^(?:{words})_|_(?:{words})$", "", spec.name)
+            fixed = _TRUTH.search(spec.name) or re.search(r"teacher|old|ref|prior|ema|frozen", spec.name)
+            if spec.name != self.pred and not fixed and base in truths and spec.role in _LEARNED:
+                found.append(spec.name)
+        return found
+
     def has_truth(self) -> bool:
         """Whether the second input is meant as the truth, by its name or by the contract's word."""
         given = (self.contract.get("inputs") or {}).get(self.target)
         return is_target(self.target) or (isinstance(given, dict) and "role" in given)
+
+    def has_truth_or_pair(self) -> bool:
+        """Whether there are a prediction in numbers and something to compare it with."""
+        return bool(self.target) and self.spec(self.pred).role in ("real", "logits", "unit")
 
     def plain_extras(self) -> bool:
         """Whether every further input is one that leaves the loss's meaning alone (weights, masks)."""

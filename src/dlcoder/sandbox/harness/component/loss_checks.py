@@ -77,7 +77,21 @@ def gradient_flows(case: LossCase) -> Measured:
         largest = max(largest, judge.max_abs(gradient))
     if largest == 0:
         raise _detached(case, case.inputs(), "The gradient is zero everywhere.", "0")
+    for name in case.twins():
+        slope = case.value_and_grad(case.inputs(), None, name)[1]
+        if (slope is None or judge.max_abs(slope) == 0) and not _meant(case):
+            line = case.source.point(
+                rf"\b{name}\b.*(detach|item|no_grad)", r"\.item\(\)|\.detach\(\)|no_grad", rf"\b{name}\b"
+            )
+            why = f"No gradient reaches {name}, which has a target of its own: that part trains nothing."
+            raise Broken(f"no gradient for {name}", "a gradient", why, f"Keep the graph at {line}.")
     return Measured(f"max |grad| {largest:.3g}", "finite, not 0")
+
+
+def _meant(case: LossCase) -> bool:
+    """Whether the code or the contract says that a part is held constant."""
+    culprit = _cut(case)
+    return bool(culprit and culprit[0] == "deliberate" and not case.source.first(r"\.item\(\)"))
 
 
 def _leaf_loss(case: LossCase, inputs: Inputs) -> Tensor:

@@ -357,12 +357,17 @@ def one_class(case: LossCase) -> Measured:
         else:
             target = torch.full_like(target, label)
         value, gradient = case.value_and_grad({**inputs, case.target: target})
-        _must_be_finite(case, {**inputs, case.target: target}, value, gradient, f"a target of class {label} only")
+        must_be_finite(case, {**inputs, case.target: target}, value, gradient, f"a target of class {label} only")
         shown.append(f"{value:.4g}")
     return Measured(" and ".join(shown), "finite value and gradient")
 
 
-def _must_be_finite(case: LossCase, inputs: Inputs, value: float, gradient: Tensor | None, when: str) -> None:
+def must_be_finite(case: LossCase, inputs: Inputs, value: float, gradient: Tensor | None, when: str) -> None:
+    """Hold value and gradient of a call against being finite.
+
+    Raises:
+        Broken: One of them is not.
+    """
     if not math.isfinite(value):
         where = nonfinite_line(case.source, lambda: case.raw(inputs, case.fresh())) or case.source.point(
             r"/ |log|sqrt|exp"
@@ -400,7 +405,7 @@ def extreme_values(case: LossCase) -> Measured:
         inputs = case.inputs()
         inputs = {**inputs, case.pred: inputs[case.target].clone()}
         value, gradient = case.value_and_grad(inputs)
-        _must_be_finite(case, inputs, value, gradient, "a prediction equal to the target")
+        must_be_finite(case, inputs, value, gradient, "a prediction equal to the target")
         return Measured(f"{value:.4g}", "finite where prediction and target agree")
     case.require(*INDEXED, *BINARY)
     if role not in ("logits", "unit"):
@@ -419,7 +424,7 @@ def extreme_values(case: LossCase) -> Measured:
     for label, module in modules:
         for when, given in tries:
             value, gradient = case.value_and_grad(given, module)
-            _must_be_finite(case, given, value, gradient, when + label)
+            must_be_finite(case, given, value, gradient, when + label)
     return Measured("finite", f"finite value and gradient for {what}")
 
 
@@ -477,14 +482,14 @@ def degenerate_boxes(case: LossCase) -> Measured:
     for when, box in tries.items():
         inputs = {case.pred: box, case.target: base}
         value, gradient = case.value_and_grad(inputs)
-        _must_be_finite(case, inputs, value, gradient, when)
+        must_be_finite(case, inputs, value, gradient, when)
     both = {case.pred: tries["a point"], case.target: tries["a point"].clone()}
     value, gradient = case.value_and_grad(both)
-    _must_be_finite(case, both, value, gradient, "two empty boxes")
+    must_be_finite(case, both, value, gradient, "two empty boxes")
     if case.reduction in ("mean", "sum"):
         none = {case.pred: torch.zeros(0, 4), case.target: torch.zeros(0, 4)}
         value, gradient = case.value_and_grad(none)
-        _must_be_finite(case, none, value, gradient, "no boxes at all")
+        must_be_finite(case, none, value, gradient, "no boxes at all")
     return Measured("finite", "finite value and gradient")
 
 
@@ -506,7 +511,7 @@ def collapse(case: LossCase) -> Measured:
         if "labels without" in when and any(True for _ in getattr(case.module, "parameters", tuple)()):
             continue
         value, gradient = case.value_and_grad(given, case.fresh())
-        _must_be_finite(case, given, value, gradient, when)
+        must_be_finite(case, given, value, gradient, when)
     return Measured("finite", "finite value and gradient")
 
 

@@ -28,7 +28,8 @@ def _split(inputs: Inputs, *sizes: int) -> list[Inputs]:
     return found
 
 
-def _whole(case: MetricCase) -> Inputs:
+def eight_samples(case: MetricCase) -> Inputs:
+    """Eight samples; skips what takes no batch of samples."""
     inputs = mixed(case, 1)
     if any(value.dim() == 0 or value.shape[0] != 8 for value in inputs.values()):
         raise Skip("not every input has the batch as its first dimension")
@@ -139,7 +140,7 @@ def accumulation(case: MetricCase) -> Measured:
     if case.meter:
         return _meter(case)
     case.need_object()
-    inputs = _whole(case)
+    inputs = eight_samples(case)
     once, parts = case.values([inputs]), case.values(_split(inputs, 5, 2, 1))
     if close(once, parts):
         return Measured(f"{show(parts)} in parts, {show(once)} at once", "equal")
@@ -179,7 +180,7 @@ def _meter(case: MetricCase) -> Measured:
 def order_invariance(case: MetricCase) -> Measured:
     """Batches in another order give the same."""
     case.need_object()
-    parts = _split(_whole(case), 5, 2, 1)
+    parts = _split(eight_samples(case), 5, 2, 1)
     first, second = case.values(parts), case.values(parts[::-1])
     if close(first, second):
         return Measured(show(first), "equal in any order")
@@ -193,7 +194,7 @@ def reset(case: MetricCase) -> Measured:
     case.need_object()
     if not case.names["reset"]:
         raise Skip("it has no reset")
-    inputs = _whole(case)
+    inputs = eight_samples(case)
     fresh = case.values([inputs])
     metric = case.fed([case.inputs(9, B=8, N=8)])
     case.numbers(metric)
@@ -210,7 +211,7 @@ def reset(case: MetricCase) -> Measured:
 def compute_repeatable(case: MetricCase) -> Measured:
     """compute() twice agrees and does not disturb what follows."""
     case.need_object()
-    parts = _split(_whole(case), 5, 3)
+    parts = _split(eight_samples(case), 5, 3)
     metric = case.fed(parts[:1])
     first, second = case.numbers(metric), case.numbers(metric)
     full = case.values(parts[1:], metric)
@@ -227,7 +228,7 @@ def batch_of_one(case: MetricCase) -> Measured:
     """Single samples can be fed."""
     if case.meter:
         raise Skip("a running average of numbers")
-    inputs = _whole(case)
+    inputs = eight_samples(case)
     singles = _split(inputs, *[1] * 8)
     if not case.is_object:
         return Measured(show(case.values(singles[:1])), "a number")
@@ -309,7 +310,7 @@ def merge(case: MetricCase) -> Measured:
     case.need_object()
     if not case.names["merge"]:
         raise Skip("it has no merge")
-    parts = _split(_whole(case), 5, 3)
+    parts = _split(eight_samples(case), 5, 3)
     whole = case.values(parts)
     left, right = case.fed(parts[:1]), case.fed(parts[1:])
     function = getattr(left, case.names["merge"])
@@ -336,7 +337,7 @@ def ranks(case: MetricCase) -> Measured:
     case.need_object()
     if not case.source.first(r"\bdist\.|distributed|all_reduce|all_gather"):
         raise Skip("it does not speak of torch.distributed")
-    parts = _split(_whole(case), 5, 3)
+    parts = _split(eight_samples(case), 5, 3)
     whole = case.values(parts)
     try:
         got = [_on_ranks(case, parts)[rank] for rank in (0, 1)]

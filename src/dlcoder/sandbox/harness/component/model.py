@@ -14,6 +14,7 @@ from .build import Builder
 from .call import flat_outputs, needed, signature_of
 from .contract import Contract, Spec
 from .core import Broken, Skip, Subject, reseed
+from .layouts import documented_shapes
 from .source import Source
 
 Inputs = dict[str, Tensor]
@@ -59,19 +60,31 @@ class ModelCase(Subject):
             if first is not None:
                 raise first
             return
-        self._search(model, [p.name for p in parameters] or ["x"])
+        self._search(model, parameters)
 
-    def _search(self, model: nn.Module, names: list[str]) -> None:
+    def _search(self, model: nn.Module, parameters: list[inspect.Parameter]) -> None:
         first: Broken | None = None
-        for spec in candidates(model, names[0], self.contract):
-            self.specs = [spec, *(_companion(name, spec, model) for name in names[1:])]
-            broken = self._works(model)
-            if broken is None:
-                for chosen in self.specs:
-                    self.contract.assume(f"{chosen.name}: ({', '.join(map(str, chosen.shape))}) {chosen.role}")
-                return
-            first = first or broken
+        names = [p.name for p in parameters] or ["x"]
+        documented = documented_shapes(parameters, self.source)
+        ran: list[Spec] = []
+        for spec in candidates(model, names[0], self.contract, documented.get(names[0], ((), ""))[0]):
+            for others in _together([_companions(name, spec, documented.get(name)) for name in names[1:]]):
+                self.specs = [spec, *others]
+                broken = self._works(model)
+                first = first or broken
+                if broken is None:
+                    ran = ran or self.specs
+                    # A mask that leaves nothing to attend to, as one read the wrong way round does, gives nan.
+                    if all(map(judge.finite, self.outputs(model, self.inputs()))):
+                        return self._settle(self.specs)
+            if ran:
+                return self._settle(ran)
         raise first or Broken("no inputs", "an input", "No input could be guessed.", "State contract.inputs.")
+
+    def _settle(self, specs: list[Spec]) -> None:
+        self.specs = specs
+        for spec in specs:
+            self.contract.assume(f"{spec.name}: ({', '.join(map(str, spec.shape))}) {spec.role}")
 
     def _works(self, model: nn.Module) -> Broken | None:
         """None if the model accepts the inputs in eval mode, else why it does not."""
@@ -175,8 +188,8 @@ def wake(model: nn.Module) -> None:
                 parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator).to(parameter.dtype))
 
 
-def candidates(model: nn.Module, name: str, contract: Contract) -> list[Spec]:
-    """Inputs that the model's layers suggest, in the order of their registration."""
+def candidates(model: nn.Module, name: str, contract: Contract, shape: tuple[str, ...] = ()) -> list[Spec]:
+    """Inputs that the model's layers suggest, those of the documented number of dimensions first."""
     found: list[Spec] = []
     for module in model.modules():
         found += [Spec(name, shape, role, high=high) for shape, role, high in _from_layer(module, contract)]
@@ -188,6 +201,8 @@ def candidates(model: nn.Module, name: str, contract: Contract) -> list[Spec]:
             unique.append(spec)
     if re.search(r"ids|tokens?|idx", name):
         unique.sort(key=lambda spec: spec.role != "tokens")
+    if shape:
+        unique.sort(key=lambda spec: len(spec.shape) != len(shape))
     return unique[:24]
 
 
@@ -214,14 +229,35 @@ def _from_layer(module: nn.Module, contract: Contract) -> list[tuple[tuple[Any, 
     return []
 
 
-def _companion(name: str, main: Spec, model: nn.Module) -> Spec:
-    """A further required input, by its name."""
-    if re.search(r"padding_mask|pad_mask", name):
-        return Spec(name, ("B", "T"), "pad_true")
-    if re.search(r"attention_mask|attn_mask|mask", name):
-        return Spec(name, ("B", "T"), "keep_one")
+def _companions(name: str, main: Spec, documented: tuple[tuple[str, ...], str] | None) -> list[Spec]:
+    """What a further required input may be, by its name and documentation, the likeliest first."""
+    if "mask" in name:
+        return _masks(name, documented)
     if re.fullmatch(r"t|ts?teps?|timesteps?|time|step|noise_level", name):
-        return Spec(name, ("B",), "tokens", high=10)
+        return [Spec(name, ("B",), "tokens", high=10)]
     if re.fullmatch(r"y|labels?|class_labels?|classes|targets?", name):
-        return Spec(name, ("B",), "labels")
-    return Spec(name, main.shape, main.role, high=main.high)
+        return [Spec(name, ("B",), "labels")]
+    if re.search(r"lengths?$|lens$", name):
+        return [Spec(name, ("B",), "lengths"), Spec(name, main.shape, main.role, high=main.high)]
+    return [Spec(name, main.shape, main.role, high=main.high)]
+
+
+def _masks(name: str, documented: tuple[tuple[str, ...], str] | None) -> list[Spec]:
+    """Masks of the documented shape, else one entry per position: booleans or numbers, for padding or for the rest."""
+    shape = documented[0] if documented else ("B", "T")
+    words = documented[1].lower() if documented else ""
+    pads = re.search(r"pad_?(ding)?_mask", name) or re.search(r"(true|1|one)\b[^.;]*\b(pad|ignore|exclude|mask)", words)
+    keeps = re.search(r"(true|1|one)\b[^.;]*\b(valid|keep|kept|real|attend|observed|token)", words)
+    if pads:
+        return [Spec(name, shape, "pad_true")]
+    certain = bool(keeps) or bool(re.search(r"att(entio)?n_mask|valid|keep", name))
+    kinds = ("keep_true", "keep_one") if "bool" in words else ("keep_one", "keep_true")
+    if certain:
+        return [Spec(name, shape, kind) for kind in kinds]
+    return [Spec(name, shape, f"maybe_{kind}") for kind in (*kinds, "pad_true")]
+
+
+def _together(choices: list[list[Spec]]) -> list[list[Spec]]:
+    """The first choices of all inputs, then their alternatives, those that are out of choices keeping their last."""
+    rounds = max([1, *map(len, choices)])
+    return [[options[min(number, len(options) - 1)] for options in choices] for number in range(rounds)]

@@ -13,6 +13,7 @@ from . import judge
 from .core import Battery, Broken, Measured, Skip, reseed
 from .model import Inputs, ModelCase
 from .trace import divergence, nonfinite_line, traced
+from .values import MASK_ROLES, as_mask
 
 BATTERY: Battery[ModelCase] = Battery("model")
 check = BATTERY.check
@@ -341,22 +342,13 @@ def padding(case: ModelCase) -> Measured:
     name, role = _mask_input(case)
     if name is None or not case.is_sequence():
         raise Skip("it takes no padding mask")
-    inputs = case.inputs()
-    tokens = inputs[case.main.name]
-    keep = torch.ones(tokens.shape[:2], dtype=torch.bool)
-    keep[:, -(tokens.shape[1] // 3) :] = False
-    mask = ~keep if role == "pad_true" else keep.long()
-    base_inputs = {**inputs, name: mask}
-    other = torch.where(keep if tokens.dim() == 2 else keep.unsqueeze(-1), tokens, case.inputs(88)[case.main.name])
-    base = case.outputs(case.evaluated, base_inputs)[0]
-    got = case.outputs(case.evaluated, {**base_inputs, case.main.name: other})[0]
-    if base.dim() >= 2 and tuple(base.shape[:2]) == tuple(tokens.shape[:2]):
-        base, got = base[keep], got[keep]
-    gap = judge.distance(base, got)
+    base, gap = _padding_influence(case, name, role)
+    if gap > 1e-4 * case.scale([base]) and role.startswith("maybe_"):
+        base, gap = min((base, gap), _padding_influence(case, name, "turned_" + role), key=lambda found: found[1])
     if gap <= 1e-4 * case.scale([base]):
         return Measured(f"valid outputs move by {gap:.1g}", "0")
     where = case.source.point(rf"\b{name}\b(?!\s*[:=])", r"masked_fill|mask", r"\.mean\(", r"attention")
-    meaning = "True marks padding" if role == "pad_true" else "1 marks tokens to keep"
+    meaning = "True marks padding" if role.endswith("pad_true") else "1 marks tokens to keep"
     raise Broken(
         f"valid outputs move by {gap:.3g}",
         "0",
@@ -365,9 +357,27 @@ def padding(case: ModelCase) -> Measured:
     )
 
 
+def _padding_influence(case: ModelCase, name: str, role: str) -> tuple[Tensor, float]:
+    """The outputs that count, and how far other inputs at padded positions move them."""
+    inputs = case.inputs()
+    tokens = inputs[case.main.name]
+    keep = torch.ones(tokens.shape[:2], dtype=torch.bool)
+    keep[:, -(tokens.shape[1] // 3) :] = False
+    mask = as_mask(role.replace("turned_", ""), ~keep if role.startswith("turned_") else keep)
+    if name in inputs and mask.shape != inputs[name].shape:
+        raise Skip(f"{name} has no entry for each position")
+    base_inputs = {**inputs, name: mask}
+    other = torch.where(keep if tokens.dim() == 2 else keep.unsqueeze(-1), tokens, case.inputs(88)[case.main.name])
+    base = case.outputs(case.evaluated, base_inputs)[0]
+    got = case.outputs(case.evaluated, {**base_inputs, case.main.name: other})[0]
+    if base.dim() >= 2 and tuple(base.shape[:2]) == tuple(tokens.shape[:2]):
+        base, got = base[keep], got[keep]
+    return base, judge.distance(base, got)
+
+
 def _mask_input(case: ModelCase) -> tuple[str | None, str]:
     for spec in case.specs:
-        if spec.role in ("pad_true", "keep_one"):
+        if spec.role in MASK_ROLES:
             return spec.name, spec.role
     from .call import signature_of
 

@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -158,6 +158,23 @@ class Source:
             frame = frame.f_back
         return None
 
+    def compared(self, name: str) -> list[ast.expr]:
+        """What the code compares a variable, or what is made of it, with by == or !=, other than to refuse it."""
+        names, found = {name}, list[ast.expr]()
+        for node in _walk(self.node_in_focus() or self.tree):
+            if isinstance(node, ast.Assign) and _names(node.value) & names:
+                names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+            if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
+                left, right = node.left, node.comparators[0]
+                if isinstance(left, ast.Name) and left.id in names:
+                    found.append(right)
+        return found
+
+    def passed(self, keyword: str) -> list[ast.expr]:
+        """What the code passes by that keyword in calls."""
+        calls = [node for node in ast.walk(self.node_in_focus() or self.tree) if isinstance(node, ast.Call)]
+        return [given.value for call in calls for given in call.keywords if given.arg == keyword]
+
     def mentions(self, words: Iterable[str]) -> bool:
         """Whether docstrings or comments contain one of the words."""
         docs = self.docs()
@@ -180,6 +197,19 @@ def _uses(node: ast.AST, name: str, guarded: bool, found: list[bool]) -> None:
         return
     for child in ast.iter_child_nodes(node):
         _uses(child, name, guarded, found)
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes in the order of the text, without assertions and conditions under which the code raises."""
+    for child in ast.iter_child_nodes(node):
+        refuses = isinstance(child, ast.If) and all(isinstance(part, ast.Raise) for part in child.body)
+        if not refuses and not isinstance(child, ast.Assert):
+            yield child
+            yield from _walk(child)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
 def _listed(part: Any) -> list[Any]:

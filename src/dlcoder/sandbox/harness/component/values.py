@@ -34,8 +34,10 @@ def _draw(
         return torch.tensor(spec.choices)[picks]
     if spec.role == "counts":
         return torch.randint(0, 6, shape, generator=generator).float()
-    if spec.role in ("pad_true", "keep_one"):
-        return _padding(spec.role, shape)
+    if spec.role in MASK_ROLES:
+        return as_mask(spec.role, _kept(shape))
+    if spec.role == "lengths":
+        return torch.full(shape, (sizes or contract.sizes)["T"])
     if spec.role in INTEGER_ROLES:
         return _integers(spec, shape, contract, generator, sizes)
     if spec.role in _BINARY:
@@ -56,11 +58,22 @@ def _draw(
     return drawn
 
 
-def _padding(role: str, shape: tuple[int, ...]) -> Tensor:
-    """A mask whose last third is padding in every other sample: True there, or 0 there."""
-    padded = torch.zeros(shape, dtype=torch.bool)
-    padded[::2, -(shape[-1] // 3) :] = True
-    return padded if role == "pad_true" else (~padded).long()
+MASK_ROLES = ("pad_true", "keep_one", "keep_true", "maybe_keep_one", "maybe_keep_true", "maybe_pad_true")
+"""Masks of positions by what they hold; one that begins with `maybe_` may also mean the opposite."""
+
+
+def _kept(shape: tuple[int, ...]) -> Tensor:
+    """Positions that are none of padding, which the last third of every other sample is."""
+    kept = torch.ones(shape, dtype=torch.bool)
+    kept[::2, -(shape[-1] // 3) :] = False
+    return kept
+
+
+def as_mask(role: str, kept: Tensor) -> Tensor:
+    """Positions that count, as a mask of that role states them."""
+    if role.endswith("pad_true"):
+        return ~kept
+    return kept.long() if role.endswith("keep_one") else kept
 
 
 _BINARY = {"multihot": 0.5, "boolmask": 0.7, "signs": 0.5, "padding": 0.7}
