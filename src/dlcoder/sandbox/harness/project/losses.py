@@ -102,6 +102,9 @@ class LossWatch:
         """
         if self.finished:
             return
+        if isinstance(value, dict):
+            # What is returned by a name of its own is judged by it: `metric_mae` is there to be watched.
+            value = {key: part for key, part in value.items() if not _METRIC.search(str(key))}
         for tensor in tensors_in(value):
             marks = tags(tensor.grad_fn)
             if tensor.dim() or "dlcoder_loss" in marks:

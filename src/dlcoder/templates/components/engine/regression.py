@@ -31,5 +31,5 @@ class Regression:
         predictions = model(features)
         return {
             "loss_smooth_l1": self.smooth_l1(predictions, targets),
-            "metric_mae": (predictions.float() - targets).abs().sum(),
+            "metric_mae": (predictions.detach().float() - targets).abs().sum(),
         }

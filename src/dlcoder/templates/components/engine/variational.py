@@ -35,5 +35,5 @@ class Variational:
         error = (reconstruction.float() - images).square().mean(dim=(1, 2, 3))
         return {
             "loss_negative_elbo": bound * len(images) / images[0].numel(),
-            "metric_reconstruction_error": error.sum(),
+            "metric_reconstruction_error": error.detach().sum(),
         }
