@@ -17,6 +17,7 @@ READING: list[dict[str, Any]] = [
     {"data": {"source": "csv", "classes": ["stripes", "waves"]}},
     {"data": {"source": "csv", "multi_label": True}, "config": "argparse"},
     {"task": "regression", "data": {"source": "csv"}, "config": "dataclass"},
+    {"task": "regression", "data": {"source": "numpy"}},
     {"task": "segmentation", "data": {"source": "segmentation_pairs"}},
     {"task": "segmentation", "data": {"source": "segmentation_pairs", "num_classes": 2}},
     {"task": "detection", "data": {"source": "coco", "num_classes": 2}, "config": "toml"},

@@ -10,11 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 # What a request may name some day, so that the refusal can say "not yet" rather than "unknown".
 _PLANNED: dict[str, tuple[str, ...]] = {
-    "source": ("webdataset", "numpy"),
+    "source": ("webdataset",),
 }
 
 Task = Literal["classification", "detection", "segmentation", "regression", "generation", "self_supervised"]
-Source = Literal["synthetic", "image_folder", "csv", "segmentation_pairs", "coco", "text", "tokens"]
+Source = Literal["synthetic", "image_folder", "csv", "segmentation_pairs", "coco", "text", "tokens", "numpy"]
 Family = Literal[
     "small_cnn",
     "resnet",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from dlcoder.scaffold.task import Family, Metric, Setting, Source, Task
 from dlcoder.scaffold.tasks.image_sources import generated
-from dlcoder.scaffold.tasks.table_sources import CSV_TABLE
+from dlcoder.scaffold.tasks.table_sources import CSV_TABLE, NUMPY
 
 if TYPE_CHECKING:
     from dlcoder.scaffold.choices import Choices
@@ -68,6 +68,7 @@ REGRESSION = Task(
             images=False,
         ),
         "csv": CSV_TABLE,
+        "numpy": NUMPY,
     },
     results="regression.py.j2",
     picture="predictions.png",

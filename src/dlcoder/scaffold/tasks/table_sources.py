@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dlcoder.scaffold.sample_tables import sample_tables
+from dlcoder.scaffold.sample_tables import sample_arrays, sample_tables
 from dlcoder.scaffold.task import Setting, Source
 from dlcoder.scaffold.tasks.image_sources import root
 
@@ -20,6 +20,12 @@ def _csv(choices: "Choices") -> tuple[Setting, ...]:
     )
 
 
+def _numpy(choices: "Choices") -> tuple[Setting, ...]:
+    return (
+        root(choices, "The folder that holds train_inputs.npy, train_targets.npy, val_inputs.npy, val_targets.npy."),
+    )
+
+
 CSV_TABLE = Source(
     "csv_table",
     "CsvTable",
@@ -30,5 +36,17 @@ CSV_TABLE = Source(
         "predict, by default the last. Errors are in standard deviations of the training targets."
     ),
     files=sample_tables,
+    images=False,
+)
+NUMPY = Source(
+    "numpy_arrays",
+    "NumpyArrays",
+    _numpy,
+    "numpy_arrays.py.j2",
+    layout=(
+        "Arrays of rows, standardized, go into `{root}/train_inputs.npy` and `{root}/train_targets.npy`, and those of "
+        "validation into `val_inputs.npy` and `val_targets.npy` beside them."
+    ),
+    files=sample_arrays,
     images=False,
 )

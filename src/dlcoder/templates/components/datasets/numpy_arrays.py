@@ -22,7 +22,7 @@ class NumpyArrays(Dataset[tuple[Tensor, Tensor]]):
         targets: The file of targets, (N, ...).
 
     Raises:
-        ValueError: The files hold different numbers of samples.
+        ValueError: The files hold different numbers of samples, or none.
     """
 
     def __init__(self, inputs: str | Path, targets: str | Path) -> None:
@@ -34,6 +34,19 @@ class NumpyArrays(Dataset[tuple[Tensor, Tensor]]):
             raise ValueError(
                 f"{inputs} holds {lengths[0]} samples, {targets} {lengths[1]}."
             )
+
+        if not self.length:
+            raise ValueError(f"{inputs} holds no samples.")
+
+    @property
+    def num_features(self) -> int:
+        """Numbers in an input."""
+        return int(self._open()[0][0].size)
+
+    @property
+    def num_targets(self) -> int:
+        """Numbers in a target."""
+        return int(self._open()[1][0].size)
 
     def fingerprint(self) -> str:
         """A hash over the files' names, sizes and times: changes when the data does."""
@@ -50,7 +63,11 @@ class NumpyArrays(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         inputs, targets = self._open()
         # Copied: what is changed later must not reach the file.
-        return _tensor(inputs[index]), _tensor(targets[index])
+        sample = _tensor(inputs[index]), _tensor(targets[index])
+        for path, part in zip(self.paths, sample, strict=True):
+            if not part.isfinite().all():
+                raise ValueError(f"{path}: sample {index} is not finite.")
+        return sample
 
     def _open(self) -> list[npt.NDArray[Any]]:
         # On first use: each worker maps the files for itself.

@@ -43,6 +43,20 @@ def test_files_of_different_lengths_are_an_error(folder: Path) -> None:
         load(folder)
 
 
+def test_no_samples_and_samples_that_are_not_finite_are_errors(folder: Path) -> None:
+    np.save(folder / "y.npy", np.array([0, 1, np.nan, 3]))
+    with pytest.raises(ValueError, match=r"y\.npy: sample 2 is not finite"):
+        load(folder)[2]
+    for name in ("x.npy", "y.npy"):
+        np.save(folder / name, np.zeros((0, 2)))
+    with pytest.raises(ValueError, match="no samples"):
+        load(folder)
+
+
+def test_it_knows_how_many_numbers_samples_have(folder: Path) -> None:
+    assert (load(folder).num_features, load(folder).num_targets) == (6, 1)
+
+
 def test_it_travels_to_workers_without_its_files(folder: Path) -> None:
     np.save(folder / "x.npy", np.zeros((4, 10_000), dtype=np.float32))
     assert len(pickle.dumps(load(folder))) < 2000
