@@ -172,3 +172,63 @@ def test_elements_that_a_mask_leaves_out_need_not_be_learned():
     )
 
     assert run(code, "loss", checks=("learns-target",))["learns-target"]["status"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("label", "inferred"),
+    [
+        ("target != 255", True),
+        ("target == -100", True),
+        ("target != VOID", True),
+        ("target != 7", False),
+    ],
+)
+def test_a_label_that_the_code_compares_the_target_with_is_ignored(label, inferred):
+    body = f"keep = ({label})\n    return (logits.logsumexp(1)[keep]).mean()"
+    code = loss("logits, target", body, "logits: (B, C, H, W), target: (B, H, W)") + "\n\nVOID = 255\n"
+
+    assert ("ignore_index" in run(code, "loss")["interface"]["detail"]) is inferred
+
+
+def test_a_label_that_the_code_refuses_is_not_ignored():
+    body = "if (target == 255).any():\n        raise ValueError\n    return F.cross_entropy(logits, target)"
+    code = loss("logits, target", body, "logits: (B, C), target: (B)")
+
+    assert "ignore_index" not in run(code, "loss")["interface"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("words", "mask"),
+    [
+        ("mask: (B, T) bool, True where valid", "~mask"),
+        ("mask: (B, T) bool, True = padding", "mask"),
+        ("", "mask"),
+        ("", "mask == 0"),
+    ],
+)
+def test_a_mask_of_a_model_is_read_as_documented_or_as_it_works(words, mask):
+    code = (
+        "import torch\nfrom torch import nn\n\n\nclass Pool(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.head = nn.Linear(16, 3)\n\n"
+        f'    def forward(self, x, mask):\n        """x: (B, T, 16). {words}"""\n'
+        f"        scores = x.sum(-1).masked_fill({mask}, float('-inf'))\n"
+        "        return self.head((scores.softmax(-1).unsqueeze(-1) * x).sum(1))\n"
+    )
+
+    found = run(code, "model", checks=("output", "padding"))
+
+    assert {check["status"] for check in found.values()} == {"pass"}, found
+
+
+def test_a_failed_check_comes_with_what_went_in_and_came_out():
+    code = loss("logits, target", "return F.cross_entropy(logits, target, ignore_index=255)", "(B, C), (B)")
+    frames = []
+
+    main({"component": "loss", "code": code, "filename": "code.py", "checks": ["all-ignored"]}, frames.append)
+
+    [failed] = [frame for frame in frames if "tensors" in frame]
+    shown = {entry["tensor"]: entry for entry in failed["tensors"]}
+    assert failed["check"]["name"] == "all-ignored"
+    assert shown["output 0"]["nonfinite"] == 1
+    assert shown["input target"]["mean"] == 255
+    assert {"shape", "dtype", "min", "max", "std"} <= shown["input logits"].keys()

@@ -12,8 +12,10 @@ from typing import Any, Callable, Generic, TypeVar
 
 import torch
 
+from . import judge
 from .catalogue import CHECKS, Entry
 from .source import Source, clip
+from .trace import tensors
 
 _HERE = str(Path(__file__).parent)
 Emit = Callable[[dict[str, Any]], None]
@@ -52,9 +54,29 @@ class Broken(Exception):  # noqa: N818
 
 
 class Subject:
-    """What every check of any kind can ask: the user's source, for the lines that advice names."""
+    """What every check of any kind can ask: the user's source, for the lines that advice names.
+
+    Attributes:
+        source: The source.
+    """
 
     source: Source
+    _seen: dict[str, torch.Tensor]
+
+    @property
+    def seen(self) -> dict[str, torch.Tensor]:
+        """What the component was last given and gave back, by name."""
+        if not hasattr(self, "_seen"):
+            self._seen = {}
+        return self._seen
+
+    def note(self, what: str, values: Any) -> None:
+        """Remember the tensors of a call, in place of those of the call before."""
+        named = values.items() if isinstance(values, dict) else enumerate(tensors(values))
+        for name in [name for name in self.seen if name.startswith(what)]:
+            del self.seen[name]
+        found = {f"{what} {name}": value for name, value in named if isinstance(value, torch.Tensor)}
+        self.seen.update(dict(list(found.items())[:8]))
 
 
 @dataclass(frozen=True)
@@ -103,10 +125,28 @@ class Battery(Generic[Context]):
                 emit(frame(check.entry.name, "skip", detail=stopped))
                 continue
             emit({"running": check.entry.name, "fraction": index / len(chosen)})
+            subject.seen.clear()
             result = attempt(check, subject)
-            emit({"check": result})
+            failed = result["status"] == "fail" and subject.seen
+            emit({"check": result, "tensors": described(subject.seen)} if failed else {"check": result})
             if check.entry.fatal and result["status"] in ("fail", "error"):
                 stopped = f"not run: {check.entry.name} failed"
+
+
+def described(seen: dict[str, torch.Tensor]) -> list[dict[str, Any]]:
+    """Shape, type, range, mean, deviation and the number of values that are not finite, for each tensor."""
+    found = []
+    for name, value in seen.items():
+        entry: dict[str, Any] = {"tensor": name, "shape": list(value.shape), "dtype": str(value.dtype)[6:]}
+        if not value.is_meta and value.numel() and not value.is_complex():
+            wide = judge.wide(value).cpu().flatten()
+            good = wide[torch.isfinite(wide)]
+            entry["nonfinite"] = wide.numel() - good.numel()
+            if good.numel():
+                numbers = (good.min(), good.max(), good.mean(), good.std(unbiased=False))
+                entry |= dict(zip(("min", "max", "mean", "std"), (float(f"{n.item():.5g}") for n in numbers)))
+        found.append(entry)
+    return found
 
 
 def _is_wanted(entry: Entry, wanted: set[str]) -> bool:

@@ -213,9 +213,11 @@ class LossCase(Subject):
         if self.pred and inputs[self.pred].is_floating_point() and not inputs[self.pred].requires_grad:
             # Not a leaf, as in training: writing to it in place is possible, and noticed.
             inputs[self.pred] = inputs[self.pred].detach().clone().requires_grad_() * 1
-        if signature_of(component) is None or self._positional(component):
-            return component(*inputs.values())
-        return component(**inputs)
+        self.note("input", inputs)
+        plain = signature_of(component) is None or self._positional(component)
+        result = component(*inputs.values()) if plain else component(**inputs)
+        self.note("output", result)
+        return result
 
     def _positional(self, component: Any) -> bool:
         signature = signature_of(component)
@@ -241,7 +243,9 @@ class LossCase(Subject):
         value = self.loss({**inputs, name: leaf * 1}, module)
         if not value.requires_grad:
             return judge.number(value), None
-        return judge.number(value), judge.gradients(value, [leaf])[0]
+        gradient = judge.gradients(value, [leaf])[0]
+        self.note("gradient", {name: gradient})
+        return judge.number(value), gradient
 
     def perfect(self, inputs: Inputs, strength: float = 10.0, shift: int = 0) -> Inputs:
         """Inputs whose prediction agrees with the truth (or with the truth's class plus `shift`)."""

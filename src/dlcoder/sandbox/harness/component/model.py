@@ -128,9 +128,11 @@ class ModelCase(Subject):
         signature = signature_of(model)
         names = signature.parameters if signature else {}
         keywords = {n for n, p in names.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-        if all(name in keywords for name in inputs):
-            return model(**inputs)
-        return model(*inputs.values())
+        self.note("input", inputs)
+        named = all(name in keywords for name in inputs)
+        result = model(**inputs) if named else model(*inputs.values())
+        self.note("output", result)
+        return result
 
     def outputs(self, model: nn.Module, inputs: Inputs) -> list[Tensor]:
         """Every floating tensor that comes out, without a graph."""

@@ -414,7 +414,31 @@ def logits(case: ModelCase) -> Measured:
                 "The output is a softmax: cross_entropy applies its own, and the gradient dies.",
                 f"Return the logits at {where}; state contract.output='probabilities' if that is meant.",
             )
-    return Measured("rows do not sum to 1", "logits")
+    _takes_both_signs(case)
+    return Measured("rows do not sum to 1, both signs occur", "logits")
+
+
+_NOT_NEGATIVE = ("non-negative", "nonnegative", "positive", "count", "rate", "depth", "features", "probabilit", "relu")
+
+
+def _takes_both_signs(case: ModelCase) -> None:
+    """Hold the scores of a model that is known to give scores against being cut off at zero."""
+    classes = [case.builder.default(name) for name in ("num_classes", "n_classes", "num_labels", "vocab_size")]
+    found = [case.outputs(case.evaluated, case.inputs(seed))[0] for seed in (1, 2, 3)]
+    scores = found[0].shape[1] in classes or found[0].shape[-1] in classes
+    scores = scores or case.source.mentions(("logit", "real-valued")) or case.contract.get("output") == "logits"
+    if not scores or case.source.mentions(_NOT_NEGATIVE):
+        return
+    lowest = min(judge.number(value.min()) for value in found)
+    zeros = sum(judge.total(value == 0) for value in found) / sum(value.numel() for value in found)
+    if lowest == 0 and zeros > 0.1:
+        where = case.source.point(r"return.*(relu|ReLU)", r"[rR]e[lL][uU]|clamp", r"return")
+        raise Broken(
+            f"never negative, {zeros:.0%} exactly 0",
+            "logits of both signs",
+            "An activation after the head cuts scores off at 0: no gradient flows there, and no class is ruled out.",
+            f"Return the last linear layer's output at {where}.",
+        )
 
 
 @check("memory-layout")

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import judge
+from .call import flat_outputs, signature_of
 from .core import Broken, Measured, Skip, reseed
 from .descend import adam
 from .loss_checks import on_one_device
@@ -497,6 +498,45 @@ def _train(case: ModelCase, labels: Tensor, rate: float) -> list[float]:
         return F.cross_entropy(case.graph_outputs(model, inputs)[0].float(), labels)
 
     return adam(loss, parameters, rate, steps=45)
+
+
+@check("boxes")
+def boxes(case: ModelCase) -> Measured:
+    """A train step of a detector on images without a box, with one, with one outside."""
+    signature = signature_of(case.fresh())
+    if "targets" not in (signature.parameters if signature else ()) or not case.source.first(r"[\"']boxes[\"']"):
+        raise Skip("not a detector that takes targets with boxes")
+    inside, outside = torch.tensor([[2.0, 3.0, 12.0, 11.0]]), torch.tensor([[500.0, 500.0, 540.0, 530.0]])
+    tries = {"one box": inside, "no box": torch.zeros(0, 4), "a box outside the image": outside}
+    if _detector_loss(case, inside.repeat(3, 1)) is None:
+        raise Skip("its targets are not dicts of boxes and labels")
+    for when, given in tries.items():
+        model, loss = _detector_loss(case, given) or (None, None)
+        if model is None or loss is None or not loss.requires_grad:
+            continue
+        slopes = judge.gradients(loss, [p for p in model.parameters() if p.requires_grad])
+        if not judge.finite(loss) or not all(judge.finite(slope) for slope in slopes if slope is not None):
+            line = case.source.point(r"\.mean\(", r"/ |log|sqrt", r"boxes")
+            why = f"For images with {when} the loss is not finite: one such batch ends the training."
+            raise Broken(f"{judge.number(loss):.4g}", "finite", why, f"Divide by max(boxes, 1) at {line}.")
+    return Measured("one, no and outside boxes", "finite value and gradient")
+
+
+def _detector_loss(case: ModelCase, given: Tensor) -> tuple[nn.Module, Tensor] | None:
+    """A model in train mode and the sum of its losses; None if it does not take or give them that way."""
+    images = case.inputs()[case.main.name]
+    targets = [{"boxes": given.clone(), "labels": torch.ones(len(given), dtype=torch.int64)} for _ in images]
+    model = case.fresh().train()
+    reseed()
+    if len(given) == 3:
+        try:
+            losses = model(images, targets)
+        except Exception:
+            return None
+    else:
+        losses = model(images, targets)
+    values = [value for value in flat_outputs(losses) if value.dim() == 0]
+    return (model, torch.stack(values).sum()) if values else None
 
 
 @check("compile")
