@@ -69,16 +69,7 @@ async def smoke_test(
     progress("preparing the sandbox", 0.0)
     with tempfile.TemporaryDirectory(prefix="dlcoder-smoke-") as folder:
         staged, left_out = _stage(path, Path(folder))
-        job = Job(
-            argv=("python",),
-            workdir=staged,
-            harness=json.dumps(request).encode(),
-            warm=not gpu,
-            gpu=gpu,
-            collect=False,
-            limits=Limits(timeout_s=timeout_s + 5, memory_mb=12288, processes=512, disk_mb=4096, output_bytes=16 << 20),
-        )
-        outcome = await run(job, interpreter, _narrator(progress))
+        outcome = await run(_job(staged, request, gpu), interpreter, _narrator(progress))
     report = _report(outcome, entry, names, left_out)
     report.device = "cuda" if gpu else "cpu"
     report.interpreter = str(interpreter)
@@ -101,6 +92,19 @@ def check_names(checks: list[str]) -> list[str]:
             hint = f"Did you mean {near[0]!r}? " if near else ""
             raise UserError(f"There is no check {name!r}.", f"{hint}The checks: {', '.join(CHECKS)}, or all.")
     return [name for name in CHECKS if name in checks] or list(DEFAULT)
+
+
+def _job(staged: Path, request: dict[str, Any], gpu: bool) -> Job:
+    limit = request["timeout_s"] + 5
+    return Job(
+        argv=("python",),
+        workdir=staged,
+        harness=json.dumps(request).encode(),
+        warm=not gpu,
+        gpu=gpu,
+        collect=False,
+        limits=Limits(timeout_s=limit, memory_mb=12288, processes=512, disk_mb=4096, output_bytes=16 << 20),
+    )
 
 
 def _wants_gpu(device: str, interpreter: Interpreter) -> bool:

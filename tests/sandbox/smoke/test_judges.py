@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from dlcoder.sandbox.harness.project.judge_loop import judge_accumulation, judge_syncs
+from dlcoder.sandbox.harness.project.judge_loop import judge_accumulation, judge_scheduler, judge_syncs
 from dlcoder.sandbox.harness.project.judge_repeat import merge_faster
 from dlcoder.sandbox.harness.project.judge_step import judge_one_batch
 from dlcoder.sandbox.harness.project.runs import Event, Result
@@ -48,6 +48,27 @@ def test_the_weight_of_a_term_is_not_taken_for_one_over_k(tmp_path):
         return judge_accumulation(result(tmp_path, *window * 4), None, None)["status"]
 
     assert (judged(0.5, 0.25), judged(1.0, 0.5), judged(1.0)) == ("pass", "skip", "fail")
+
+
+def test_a_schedule_as_long_as_training_is_not_stepped_once_an_epoch(tmp_path):
+    made = {"e": "scheduler", "i": 0, "cls": "OneCycleLR", "inner": [], "horizon": 12, "site": "train.py:4"}
+    final = {"e": "final", "sched": {}, "sites": {}}
+
+    def judged(*stepped_before: int) -> str:
+        steps = [{**STEP, "s": i, "lr": [i / 99], "sched": {"0": int(i in stepped_before)}} for i in range(1, 13)]
+        return judge_scheduler(result(tmp_path, made, *steps, final))["status"]
+
+    assert (judged(7, 12), judged(*range(2, 13))) == ("fail", "pass")
+
+
+def test_a_framework_that_divides_a_shorter_last_window_like_the_others_is_not_the_users_fault(tmp_path):
+    def judged(line: str) -> str:
+        (tmp_path / "train.py").write_text("\n" * 7 + line)
+        first = {**BACKWARD, "factors": [0.5]}
+        window = [first, DONE, {**first, "fresh": [False]}, DONE, STEP]
+        return judge_accumulation(result(tmp_path, *window * 4, first, DONE, STEP), None, None)["status"]
+
+    assert (judged("trainer.fit(model)"), judged("loss.backward()")) == ("skip", "fail")
 
 
 def test_a_small_learning_rate_is_no_failure_to_learn():

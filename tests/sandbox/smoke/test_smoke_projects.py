@@ -31,13 +31,11 @@ def hashes(folder: Path) -> dict[str, str]:
     return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
 
 
-def status(report: Report) -> dict[str, str]:
-    return {c.name: c.status for c in report.checks}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["classifier", "gpt", "segmentation", "ddp"])
-def test_a_good_project_raises_no_alarm_in_any_check_and_is_not_written(name):
+@pytest.mark.parametrize(
+    ("name", "torchrun"), [("classifier", "skip"), ("gpt", "pass"), ("segmentation", "skip"), ("ddp", "pass")]
+)
+def test_a_good_project_raises_no_alarm_in_any_check_and_is_not_written(name, torchrun):
     before = hashes(PROJECTS / name)
     report = run(PROJECTS / name, "all")
     assert [c for c in report.checks if c.status in ("fail", "error")] == []
@@ -45,19 +43,10 @@ def test_a_good_project_raises_no_alarm_in_any_check_and_is_not_written(name):
     assert {c.name.partition(".")[0] for c in report.checks} == set(CHECKS)
     assert sum(c.status == "pass" for c in report.checks) >= 18
     assert hashes(PROJECTS / name) == before
-
-
-def test_a_project_for_one_process_is_skipped_by_the_distributed_checks_with_a_reason():
-    report = run(PROJECTS / "classifier", "one_batch", "torchrun")
-    assert report.passed
-    [check] = [c for c in report.checks if c.name == "torchrun"]
-    assert check.status == "skip" and "torch.distributed" in check.detail
-
-
-def test_a_real_torchrun_is_the_last_gate():
-    report = run(PROJECTS / "ddp", "torchrun")
-    assert status(report)["torchrun"] == "pass"
-    assert [c.name for c in report.checks][-1] == "torchrun"
+    [launched] = [c for c in report.checks if c.name == "torchrun"]
+    assert launched is report.checks[-1], "a real torchrun is the last gate"
+    assert launched.status == torchrun
+    assert torchrun == "pass" or "torch.distributed" in launched.detail
 
 
 def test_a_program_that_only_says_passed_is_not_passed(tmp_path):
@@ -112,8 +101,11 @@ def test_cancelling_ends_the_run_within_a_second(tmp_path):
     write(tmp_path, "train.py", text)
 
     async def cancel() -> float:
-        task = asyncio.create_task(smoke_test(tmp_path, ["one_batch"], timeout_s=100))
-        await asyncio.sleep(4)
+        running = asyncio.Event()
+        heard = lambda message, fraction: running.set() if message.startswith("running") else None  # noqa: E731
+        task = asyncio.create_task(smoke_test(tmp_path, ["one_batch"], timeout_s=100, progress=heard))
+        await asyncio.wait_for(running.wait(), 60)
+        await asyncio.sleep(0.5)
         task.cancel()
         start = time.monotonic()
         with pytest.raises(asyncio.CancelledError):
@@ -125,7 +117,7 @@ def test_cancelling_ends_the_run_within_a_second(tmp_path):
 
 def test_a_run_that_takes_too_long_is_reported_and_not_passed(tmp_path):
     text = f"import torch, time\n{STEP}def train(): pass\nwhile True: time.sleep(1)\n"
-    report = run(write(tmp_path, "train.py", text), "one_batch", timeout_s=6)
+    report = run(write(tmp_path, "train.py", text), "one_batch", timeout_s=5)
     assert not report.passed
     assert any(c.status in ("fail", "error") for c in report.checks)
 

@@ -238,7 +238,7 @@ class Coordinator:
     def check_reproducible(self) -> Iterator[Check]:
         """Two runs from different ambient random states, and one with another seed."""
         options = {"scatter": True, "stop_after": MANY_STEPS // 2}
-        first, second = (self.runner.run("seed", options=options) for _ in range(2))
+        first, second = (run for _, run in self.runner.run_many([{"name": "seed", "options": options}] * 2))
         verdict = judge_repeat.judge_reproducible(first, second)
         yield verdict
         yield from judge_loop.judge_order(first)
@@ -389,6 +389,9 @@ class Coordinator:
             yield skipped("uneven", why)
             return
         plain = self.rank_run()
+        if not plain.events("loader") and not plain.error:
+            yield judge_ranks.judge_uneven(plain, None)
+            return
         for shrink in _uneven_shrinks(plain, self.nproc):
             options = {"stop_after": MANY_STEPS, "shrink": shrink}
             verdict = judge_ranks.judge_uneven(self.runner.run("uneven", world=self.nproc, options=options), plain)

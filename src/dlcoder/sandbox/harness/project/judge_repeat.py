@@ -115,44 +115,57 @@ def judge_resume(whole: Result, killed: Result, resumed: Result, saved: int, how
         how: How it was resumed, for the reader.
     """
     name, bound = "resume", "the resumed run equals the uninterrupted one bit for bit"
-    if resumed.error and not resumed.steps():
-        error = resumed.error
-        return failed(name, f"{error['type']} when resuming ({how})", bound, error["message"][:300] + at(error["site"]))
+    problem = _restart(whole, resumed, saved, how)
+    if problem:
+        return failed(name, problem[0], bound, problem[1])
+    start = _position_of(resumed, whole) or 0
+    problem = _continuation(whole, resumed, start)
+    if problem:
+        return failed(name, problem[0], bound, problem[1])
+    return passed(
+        name, f"resumed at step {start} of {len(whole.steps())}, killed at {len(killed.steps())} ({how})", bound
+    )
+
+
+def _position_of(resumed: Result, whole: Result) -> int | None:
+    """Which step of the whole run begins with the weights with which the resumed one begins."""
+    first = resumed.steps()[0]["params"]
+    return next((i for i, s in enumerate(whole.steps()) if s["params"] == first), None)
+
+
+def _restart(whole: Result, resumed: Result, saved: int, how: str) -> tuple[str, str] | None:
+    """What is wrong, and what to do, where a resumed run does not begin with saved weights."""
+    error, loads = resumed.error, resumed.events("load")
     if not resumed.steps():
-        if not resumed.events("load"):
-            return failed(name, f"nothing is loaded ({how}), and no step follows", bound, "load the checkpoint")
-        return failed(name, f"no step after resuming ({how})", bound, "go on from the saved step, not behind the end")
-    first = resumed.steps()[0]
-    start = next((i for i, s in enumerate(whole.steps()) if s["params"] == first["params"]), None)
-    if start == 0 and saved > 0:
-        fix = "load the model's weights from the checkpoint when resuming" + at(site_of(resumed.events("load")))
-        what = "the checkpoint is loaded, the weights are not" if resumed.events("load") else "nothing is loaded"
-        return failed(name, f"{what} ({how}): training starts afresh", bound, fix)
+        if error:
+            return f"{error['type']} when resuming ({how})", error["message"][:300] + at(error["site"])
+        if not loads:
+            return f"nothing is loaded ({how}), and no step follows", "load the checkpoint"
+        return f"no step after resuming ({how})", "go on from the saved step, not behind the end"
+    start = _position_of(resumed, whole)
     if start is None:
-        return failed(
-            name, f"the weights after resuming ({how}) are those of no step", bound, "save and load the model"
-        )
+        return f"the weights after resuming ({how}) are those of no step", "save and load the model"
+    if start == 0 and saved > 0:
+        what = "the checkpoint is loaded, the weights are not" if loads else "nothing is loaded"
+        fix = "load the model's weights from the checkpoint when resuming" + at(site_of(loads))
+        return f"{what} ({how}): training starts afresh", fix
+    return None
+
+
+def _continuation(whole: Result, resumed: Result, start: int) -> tuple[str, str] | None:
+    """What is wrong, and what to do, where a run that begins with the weights of step `start` goes on otherwise."""
     lost = _lost(whole, resumed, start)
     if lost:
         save = whole.events("save")
         keys = listed(save[0]["keys"], 12) if save else ""
-        return failed(
-            name,
-            f"after step {start}: {', '.join(lost)} differ",
-            bound,
-            f"save and load {' and '.join(_ADVICE[w] for w in lost)} (the checkpoint holds: {keys}){at(site_of(save))}",
-        )
+        needed = " and ".join(_ADVICE[w] for w in lost)
+        fix = f"save and load {needed} (the checkpoint holds: {keys}){at(site_of(save))}"
+        return f"after step {start}: {', '.join(lost)} differ", fix
     missing = len(whole.steps()) - start - len(resumed.steps())
     if missing and complete(whole) and complete(resumed):
-        return failed(
-            name, f"{abs(missing)} steps too {'few' if missing > 0 else 'many'}", bound, "save the step and epoch"
-        )
+        return f"{abs(missing)} steps too {'few' if missing > 0 else 'many'}", "save the step and epoch"
     unsaved = _unsaved_scaler(whole)
-    if unsaved:
-        return failed(name, "the gradient scaler is not in the checkpoint", bound, unsaved)
-    return passed(
-        name, f"resumed at step {start} of {len(whole.steps())}, killed at {len(killed.steps())} ({how})", bound
-    )
+    return ("the gradient scaler is not in the checkpoint", unsaved) if unsaved else None
 
 
 _ADVICE = {

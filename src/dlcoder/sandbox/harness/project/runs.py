@@ -196,12 +196,14 @@ class Runner:
         }
         started = Started(result, spec, world, launcher, self.base / f"{self.count:02d}-{name}.log")
         started.deadline = started.begun + min(limit, max(self.remaining(), 1.0))
-        if launcher:
-            started.pids = [self._fork_torchrun(spec, world, started.output)]
-        else:
-            port = _free_port()
-            started.pids = [self._fork_rank(spec, rank, world, port, started.output) for rank in range(world)]
+        started.pids = self._fork(spec, world, launcher, started.output)
         return started
+
+    def _fork(self, spec: dict[str, Any], world: int, launcher: bool, output: Path) -> list[int]:
+        if launcher:
+            return [self._fork_torchrun(spec, world, output)]
+        port = _free_port()
+        return [self._fork_rank(spec, rank, world, port, output) for rank in range(world)]
 
     def finish(self, started: Started) -> Result:
         """Wait for the end of a run, or bring it about, and read what it left."""

@@ -156,12 +156,7 @@ class _Batches:
         try:
             batch = next(self._inner)
         except StopIteration:
-            o.trace.write(
-                "iter_end", loader=self._index, n=self._count, values=o.values if o.backwards == o.mark else {}
-            )
-            o.values = {}
-            if o.options.probe:
-                self._watch.probe(self._index, self._loader, self._indices)
+            self._ended()
             raise
         finally:
             o.in_loader -= 1
@@ -183,6 +178,13 @@ class _Batches:
                 digest=digest(batch),
             )
         return batch
+
+    def _ended(self) -> None:
+        o = self._watch.o
+        o.trace.write("iter_end", loader=self._index, n=self._count, values=o.values if o.backwards == o.mark else {})
+        o.values = {}
+        if o.options.probe:
+            self._watch.probe(self._index, self._loader, self._indices)
 
 
 def _kept(path: str, batch: Any) -> Any:
