@@ -19,7 +19,7 @@ test: $(READY)  ## all tests
 	$(BIN)/python -m pytest
 
 lint: $(READY)  ## ruff and the type checker
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 

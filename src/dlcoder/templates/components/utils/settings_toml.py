@@ -1,10 +1,9 @@
 """Settings in TOML files."""
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
-
-import tomllib
 
 from dlcoder.templates.components.utils.overrides import override
 from dlcoder.templates.components.utils.settings import (
