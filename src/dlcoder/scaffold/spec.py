@@ -133,7 +133,7 @@ class TrainSpec(_Part):
     label_smoothing: Annotated[float, _within(0, 0.99)] = Field(default=0.0, description="Of one class a sample.")
     ema: bool = Field(default=True, description="Evaluate averaged weights.")
     gradient_checkpointing: bool = Field(default=False, description="Less memory, slower.")
-    sync_bn: bool = False
+    sync_bn: bool = Field(default=False, description="Batch norm over all ranks.")
 
 
 class ProjectSpec(_Part):
@@ -146,9 +146,9 @@ class ProjectSpec(_Part):
     goal: Annotated[str, AfterValidator(_short)] | None = Field(
         default=None, description="The user's hope, in words; answered with what can be promised."
     )
-    data: DataSpec = Field(default_factory=DataSpec)
-    model: ModelSpec = Field(default_factory=ModelSpec)
-    train: TrainSpec = Field(default_factory=TrainSpec)
+    data: DataSpec = Field(default_factory=DataSpec, description="The data.")
+    model: ModelSpec = Field(default_factory=ModelSpec, description="The network.")
+    train: TrainSpec = Field(default_factory=TrainSpec, description="The training.")
     metric: str | None = Field(default=None, description="Chooses the best checkpoint; one of the task's.")
     framework: Literal["pytorch", "lightning", "accelerate"] = Field(
         default="pytorch", description="pytorch: DDP by torchrun."
