@@ -9,11 +9,13 @@ source and its settings), and a version: whichever changes, items are made anew.
 
 import hashlib
 import inspect
-import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -51,7 +53,7 @@ class MemoryCache(Dataset[Item]):
 class DiskCache(Dataset[Item]):
     """Items on disk, each written when it is first asked for.
 
-    Any number of processes may share the folder.
+    Any number of processes, on any number of machines, may share the folder.
 
     Args:
         dataset: Gives a tuple of tensors and numbers for an index, and has a
@@ -87,25 +89,52 @@ class DiskCache(Dataset[Item]):
         if path.exists():
             return tuple(torch.load(path, weights_only=True))
         item = _make(self.dataset, index, self.transform)
-        # Renamed when complete: others see the whole file, or none.
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        torch.save([_alone(part) for part in item], partial)
-        partial.replace(path)
+        # Renamed when complete: others see the whole file, or none. The name is one
+        # that no other process, on this machine or another, can have chosen.
+        unfinished = path.with_suffix(f".{uuid4().hex}.partial")
+        torch.save([_alone(part) for part in item], unfinished)
+        unfinished.replace(path)
         return item
 
 
-def describe(transform: Callable[..., Any] | None) -> str:
-    """What a transform does, as text: its name, its source and its settings."""
-    if transform is None:
-        return "none"
-    code = transform if inspect.isroutine(transform) else type(transform)
-    settings = {} if inspect.isroutine(transform) else vars(transform)
+def describe(value: Any) -> str:
+    """What a transform does, as text: its source, its settings, and what it encloses.
+
+    Functions that it calls by a global name are not followed: the version tells those.
+    """
+    if isinstance(value, Tensor):
+        # As bytes: NumPy lacks some of the types.
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        return f"{value.dtype} {value.shape} {describe(flat.view(torch.uint8).numpy())}"
+    if isinstance(value, np.ndarray):
+        digest = hashlib.sha256(value.tobytes()).hexdigest()
+        return f"{value.dtype} {value.shape} {digest}"
+    if isinstance(value, partial):
+        return f"partial {describe([value.func, value.args, value.keywords])}"
+    if isinstance(value, dict):
+        return describe([[key, value[key]] for key in sorted(value, key=str)])
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(describe(part) for part in value)}]"
+    if inspect.ismethod(value):
+        return describe([value.__func__, value.__self__])
+    if inspect.isfunction(value):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        within = [cells, value.__defaults__, value.__kwdefaults__]
+        return f"{_source(value)} {describe(within)}"
+    if isinstance(value, type) or inspect.isroutine(value):
+        return _source(value)
+    if hasattr(value, "__dict__"):
+        return f"{_source(type(value))} {describe(vars(value))}"
+    return repr(value)
+
+
+def _source(code: Any) -> str:
     try:
         source = inspect.getsource(code)
     except (OSError, TypeError):
         # Typed in, or compiled: the version must tell changes then.
         source = ""
-    return f"{code.__module__}.{code.__qualname__} {sorted(settings.items())}\n{source}"
+    return f"{code.__module__}.{code.__qualname__} {source}"
 
 
 def _make(

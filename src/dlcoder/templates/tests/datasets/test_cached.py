@@ -1,7 +1,10 @@
 """Tests of cached items."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -43,6 +46,11 @@ class Scale:
         return image * self.factor, label
 
 
+def spike() -> Tensor:
+    """Ones, but for one in the middle, which printing leaves out."""
+    return torch.ones(9999).index_fill(0, torch.tensor(5000), 2.0)
+
+
 def test_items_are_made_once_and_come_back(tmp_path: Path) -> None:
     data = Counting()
     for _ in range(2):
@@ -67,6 +75,35 @@ def test_data_settings_and_version_are_in_the_key(tmp_path: Path) -> None:
 def test_the_source_of_a_transform_is_in_the_key() -> None:
     assert "image * self.factor" in describe(Scale(1.0))
     assert describe(Scale(1.0)) == describe(Scale(1.0))
+
+
+def scaled(image: Tensor, label: int, *, factor: float) -> tuple[Tensor, int]:
+    return image * factor, label
+
+
+def enclosing(weight: Any) -> Any:
+    return lambda image, label: (image * weight, label)
+
+
+@pytest.mark.parametrize(
+    ("one", "same", "other"),
+    [
+        (
+            partial(scaled, factor=2),
+            partial(scaled, factor=2),
+            partial(scaled, factor=3),
+        ),
+        (enclosing(2), enclosing(2), enclosing(3)),
+        (enclosing(torch.ones(9999)), enclosing(torch.ones(9999)), enclosing(spike())),
+        (Scale(2).__call__, Scale(2).__call__, Scale(3).__call__),
+        ([Scale(2), Scale(3)], [Scale(2), Scale(3)], [Scale(3), Scale(2)]),
+    ],
+    ids=["partial", "closure", "tensor", "method", "several"],
+)
+def test_settings_are_in_the_key_however_they_are_bound(
+    one: Any, same: Any, other: Any
+) -> None:
+    assert describe(one) == describe(same) != describe(other)
 
 
 def test_a_file_holds_its_item_alone(tmp_path: Path) -> None:
