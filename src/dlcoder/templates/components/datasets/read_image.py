@@ -5,7 +5,7 @@ ImageNet, which suit natural photographs; label map (H, W), int64.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ MEAN = torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).reshape(3, 1, 1)
 
 
-def read_image(path: Path) -> Tensor:
+def read_image(path: Path | BinaryIO) -> Tensor:
     """Return an image as the file has it, upright, (3, H, W), uint8.
 
     Raises:
@@ -49,7 +49,7 @@ def normalize(image: Tensor) -> Tensor:
     return (image.float() / 255 - MEAN) / STD
 
 
-def _decode(path: Path, mode: str | None) -> Any:
+def _decode(path: Path | BinaryIO, mode: str | None) -> Any:
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
