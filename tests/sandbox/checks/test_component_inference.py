@@ -232,3 +232,59 @@ def test_a_failed_check_comes_with_what_went_in_and_came_out():
     assert shown["output 0"]["nonfinite"] == 1
     assert shown["input target"]["mean"] == 255
     assert {"shape", "dtype", "min", "max", "std"} <= shown["input logits"].keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "doc", "body", "words"),
+    [
+        (
+            "loss",
+            "giou_loss",
+            "pred (N, 4), target (N, 4)",
+            "return F.l1_loss(pred, target)",
+            "pred: (N, 4) boxes; target: (N, 4) boxes",
+        ),
+        (
+            "loss",
+            "pinball_loss",
+            "pred (B, Q), target (B)",
+            "e = target[:, None] - pred\n    return (e * torch.where(e > 0, 0.9, -0.1)).mean()",
+            "pred: (B, Q) real; target: (B) real",
+        ),
+        (
+            "metric",
+            "f1",
+            "pred (N) in {0, 1}, target (N) in {0, 1}",
+            "return 2 * (pred * target).sum() / (pred + target).sum()",
+            "pred: (N) multihot; target: (N) multihot",
+        ),
+    ],
+)
+def test_documented_boxes_quantiles_and_decisions_are_no_real_numbers_classes_and_logits(kind, name, doc, body, words):
+    code = loss("pred, target", body, doc).replace("some_loss", name)
+
+    assert words in run(code, kind)["interface"]["detail"]
+
+
+def test_the_symbol_q_counts_the_quantiles_of_the_constructor():
+    code = (
+        "import torch\nfrom torch import nn\n\n\nclass QuantileLoss(nn.Module):\n"
+        "    def __init__(self, quantiles=(0.1, 0.5, 0.9)):\n        super().__init__()\n"
+        "        self.register_buffer('q', torch.tensor(quantiles))\n\n    def forward(self, pred, target):\n"
+        '        """pred (B, Q), target (B)."""\n        e = target[:, None] - pred\n'
+        "        return torch.maximum(self.q * e, (self.q - 1) * e).mean()\n"
+    )
+
+    checks = run(code, "loss", checks=())
+    assert "pred: (B, Q) real" in checks["interface"]["detail"]
+    assert not [check for check in checks.values() if check["status"] in ("fail", "error")]
+
+
+def test_integer_targets_of_several_outputs_are_labels():
+    code = loss(
+        "cls_logits, box_pred, cls_target, box_target",
+        "return F.cross_entropy(cls_logits, cls_target) + F.l1_loss(box_pred, box_target)",
+        "cls_logits (B, C), box_pred (B, 4), cls_target (B) integer, box_target (B, 4)",
+    )
+
+    assert "cls_target: (B) labels" in run(code, "loss")["interface"]["detail"]

@@ -339,21 +339,56 @@ def _shape_in(text: str) -> tuple[str, ...] | None:
     return None
 
 
+_INDICES = r"int64|long|class ind|indices|class label"
+_INTEGERS = r"\bintegers?\b|\bint\b|(?<!soft )(?<!soft-)\blabels?\b"
+_ZERO_ONE = r"\{0, ?1\}"
+
+
+def _documented_special(names: list[str], documented: dict[str, Any], name: str, source: Source) -> Layout | None:
+    """Layouts that the documented shapes and words settle at once: boxes, quantiles, binary decisions."""
+    pred, line = documented[names[0]]
+    target, target_line = documented[names[1]]
+    about = " ".join([name, *names, source.docs()]).lower()
+    words, target_words = _words_after(names[0], line, names), _words_after(names[1], target_line, names)
+    if len(pred) == 2 and pred[1] == "4" and target == pred and re.search(r"box|iou(?![rs])", about):
+        return replace(FAMILIES["boxes"], pred=(pred, "boxes"), target=(target, "boxes"))
+    continuous = re.search(r"quantile|pinball|regress", about) and "C" not in pred and not is_embedding(names[0])
+    if continuous and target == pred[:-1] and not re.search(f"{_INDICES}|{_INTEGERS}", target_words):
+        return Layout("quantiles", ((*pred[:-1], "Q"), "real"), (target, "real"))
+    decided = words if _shape_in(words.upper()) else target_words
+    if pred == target and re.search(_ZERO_ONE, decided) and re.search(_ZERO_ONE, target_words):
+        return replace(HARD[-1], pred=(pred, "multihot"), target=(target, "multihot"))
+    return None
+
+
+def _target_role(line: str, words: str) -> str:
+    """What a documented line makes of the truth, of as many dimensions as the prediction; empty if it says nothing."""
+    if re.search(_INDICES, line):
+        return "labels"
+    if re.search(r"one[- ]?hot", line):
+        return "onehot"
+    if re.search(r"binary|\{0, ?1\}|0/1|0 or 1|multi-?hot|\bin 0, 1\b", line):
+        return "multihot"
+    return "labels" if re.search(_INTEGERS, words) else ""
+
+
+def _words_after(name: str, line: str, names: list[str]) -> str:
+    """What a line says after a name, up to the next name, in lower case."""
+    others = "|".join(re.escape(other) for other in names if other != name)
+    return re.split(rf"\b(?:{others})\b", re.split(rf"\b{re.escape(name)}\b", line, maxsplit=1)[-1])[0].lower()
+
+
 def _from_documents(names: list[str], documented: dict[str, Any], name: str, source: Source) -> Guess | None:
     """The inputs as the documentation states them, if it states prediction and truth."""
     if names[0] not in documented or names[1] not in documented:
         return None
     pred_shape, pred_line = documented[names[0]]
     target_shape, target_line = documented[names[1]]
-    text = target_line.lower()
-    if len(target_shape) < len(pred_shape) or re.search(r"int64|long|class ind|indices|class label", text):
-        target_role = "labels"
-    elif re.search(r"one[- ]?hot", text):
-        target_role = "onehot"
-    elif re.search(r"binary|\{0, ?1\}|0/1|0 or 1|multi-?hot|\bin 0, 1\b", text):
-        target_role = "multihot"
-    else:
-        target_role = ""
+    special = _documented_special(names, documented, name, source)
+    if special is not None:
+        return _with_extras(special, names, documented, 8.0)
+    fewer = len(target_shape) < len(pred_shape)
+    target_role = "labels" if fewer else _target_role(target_line.lower(), _words_after(names[1], target_line, names))
     candidates = [la for la in LAYOUTS if len(la.pred[0]) == len(pred_shape) and len(la.target[0]) == len(target_shape)]
     if target_role == "labels" and is_embedding(names[0]):
         target_role = "ids"
@@ -383,9 +418,9 @@ def _all_documented(names: list[str], documented: dict[str, Any]) -> Guess | Non
 def _stated(name: str, documented: dict[str, Any], names: list[str]) -> Spec:
     """One input by its documented shape and the words that follow its name."""
     shape, line = documented[name]
-    others = "|".join(re.escape(other) for other in names if other != name)
-    words = re.split(rf"\b(?:{others})\b", re.split(rf"\b{re.escape(name)}\b", line, maxsplit=1)[-1])[0]
-    if is_target(name) and re.search(r"int64|long|class ind|indices|class label", words.lower()):
+    words = _words_after(name, line, names)
+    binary = re.search(rf"one[- ]?hot|binary|multi-?hot|{_ZERO_ONE}", words)
+    if is_target(name) and (re.search(_INDICES, words) or (re.search(_INTEGERS, words) and not binary)):
         return Spec(name, shape, "labels")
     if "box" in name:
         return Spec(name, shape, "boxes")

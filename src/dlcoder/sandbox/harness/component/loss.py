@@ -99,7 +99,15 @@ class LossCase(Subject):
         return None
 
     def _candidates(self, parameters: list[inspect.Parameter]) -> list[Guess]:
+        self._count_quantiles()
         return guesses(parameters, self.builder.target.__name__, self.source)
+
+    def _count_quantiles(self) -> None:
+        """Let Q be the number of quantiles that the constructor or the call was given."""
+        for name in ("quantiles", "taus", "quantile_levels"):
+            for given in (self.builder.default(name), self.call_default(name)):
+                if isinstance(given, (list, tuple)) and "Q" not in self.contract.given_sizes():
+                    self.contract.sizes["Q"] = len(given)
 
     def _match(self, stated: list[Spec], parameters: list[inspect.Parameter]) -> list[Spec]:
         """The stated inputs under the parameters' own names: by name, else by position."""
