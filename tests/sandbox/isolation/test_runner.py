@@ -214,7 +214,7 @@ def test_without_namespaces_landlock_and_seccomp_hold(monkeypatch):
     monkeypatch.setattr(layers, "_found", dataclasses.replace(machine, layers=fewer, mode="plain"))
     code = (
         "import os, socket, time\n"
-        "for action in (lambda: open('/etc/passwd'), lambda: open('/tmp/x', 'w'), socket.socket,\n"
+        "for action in (lambda: open('/etc/passwd'), lambda: open('/tmp/dlcoder-out', 'w'), socket.socket,\n"
         "               lambda: os.listdir('/var')):\n"
         "    try: action(); print('PWNED')\n"
         "    except OSError as error: print(type(error).__name__)\n"
