@@ -71,14 +71,17 @@ def _lag(first: Tensor, second: Tensor) -> int | None:
 def picture(case: DatasetCase) -> Measured:
     """An unaugmented picture still shows the ramp that was planted in it: along one side, level across."""
     case.need("map")
-    if case.kind not in ("labels", "files"):
+    if case.kind not in ("labels", "files") or case.contract.get("files"):
         raise Skip("no picture could be planted")
     made = case.make()
     if case.is_random(made):
         raise Skip("its items vary")
     worst = 1.0
     for index in (0, len(made) // 2, len(made) - 1):
-        image = next((leaf for leaf in leaves(made[index]) if leaf.dim() == 3 and leaf.shape[0] in (1, 3)), None)
+        parts = leaves(made[index])
+        if any(leaf.dim() == 2 and not leaf.is_floating_point() for leaf in parts):
+            raise Skip("a picture with a mask is judged together with it")
+        image = next((leaf for leaf in parts if leaf.dim() == 3 and leaf.shape[0] in (1, 3)), None)
         if image is None or min(image.shape[1:]) < 4:
             raise Skip("its items hold no picture with the channels first")
         worst = min(worst, *(_ramp(judge.wide(channel)) for channel in image))

@@ -49,7 +49,7 @@ def continuous(case: LossCase) -> Measured:
     grid = [-4 + step / 8 for step in range(65)]
     costs = [cost(error) for error in grid]
     span = max(costs) - min(costs)
-    if not math.isfinite(span) or span == 0:
+    if not math.isfinite(span) or span <= 1e-5 * max(map(abs, costs)):
         raise Skip("its value is not finite, or constant, over these errors")
     worst, at = 0.0, 0.0
     for number in range(64):
@@ -248,7 +248,11 @@ def own_pair(case: LossCase) -> Measured:
         views = torch.eye(count, size)
         inputs = {**inputs, case.pred: views, case.target: views.clone()}
     else:
-        inputs = {**inputs, case.pred: torch.eye(count, size)[inputs[case.target]]}
+        # Two of each class: of more, each can only have its share, and log(their number) is left.
+        labels = torch.arange(count) // 2
+        if size <= int(labels[-1]):
+            raise Skip("too few dimensions for as many orthogonal pairs")
+        inputs = {**inputs, case.target: labels, case.pred: torch.eye(count, size)[labels]}
     value = case.value(inputs, module)
     if value < 0.3:
         return Measured(f"{value:.4g}", "< 0.3 for pairs that are matched without a doubt")
