@@ -95,6 +95,14 @@ def replace(source: Source, node: ast.expr | ast.stmt, text: str, module: str = 
     return Edit(*source.span(node), text, module)
 
 
+def give(source: Source, call: ast.Call, argument: str, module: str = "") -> Edit:
+    """The edit that gives one more keyword argument to a call."""
+    start, end = source.span(call)
+    before = source.text[start : end - 1].rstrip().rstrip(",")
+    separator = ", " if call.args or call.keywords else ""
+    return Edit(start, end, f"{before}{separator}{argument})", module)
+
+
 def insert_before(source: Source, node: ast.AST, line: str) -> Edit:
     """The edit that puts a line before the statement that a node is part of, indented alike."""
     statement = source.statement(node)

@@ -203,10 +203,6 @@ class Source:
         word = last_word(node)
         return self._makers.get(word, set()) if word else set()
 
-    def is_made_by(self, node: ast.AST, *makers: str) -> bool:
-        """Whether a variable holds, among others, what one of `makers` made."""
-        return any(made.endswith(makers) for made in self.made_by(node))
-
     def is_a(self, node: ast.AST, *makers: str) -> bool:
         """Whether a variable holds what one of `makers` made, and never anything else of a known kind."""
         made = {each for each in self.made_by(node) if each not in ("?", "")}
@@ -259,11 +255,21 @@ def last_word(node: ast.AST) -> str:
 
 def argument(call: ast.Call, position: int, *names: str) -> ast.expr | None:
     """An argument of a call, by position or by one of its names."""
-    for keyword in call.keywords:
-        if keyword.arg in names:
-            return keyword.value
+    named = keyword(call, *names)
+    if named is not None:
+        return named
     plain = [each for each in call.args if not isinstance(each, ast.Starred)]
     return plain[position] if position < len(plain) and len(plain) == len(call.args) else None
+
+
+def keyword(call: ast.Call, *names: str) -> ast.expr | None:
+    """An argument of a call that is given by one of its names."""
+    return next((each.value for each in call.keywords if each.arg in names), None)
+
+
+def unpacks(call: ast.Call) -> bool:
+    """Whether a call takes keywords from a mapping, so that any could be given."""
+    return any(each.arg is None for each in call.keywords)
 
 
 def attribute(call: ast.Call) -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from dlcoder.review.rule import Found, replace, rule
-from dlcoder.review.source import Loop, Source, argument, attribute, last_word, receiver
+from dlcoder.review.source import Loop, Source, attribute, keyword, last_word, receiver
 from dlcoder.review.training import is_scaler, is_scheduler, trainings
 
 _COPY = re.compile(r"(^|_)(ema|teacher|target|momentum|shadow|averaged|old|frozen|ref|reference)(_|$)", re.IGNORECASE)
@@ -312,7 +312,7 @@ def unsafe_load(source: Source) -> Iterator[Found]:
     """
     for call in source.calls:
         if source.called(call) == "torch.load":
-            given = argument(call, 99, "weights_only")
+            given = keyword(call, "weights_only")
             if isinstance(given, ast.Constant) and given.value is False:
                 yield Found(call, "the file may run any code while it is read", (replace(source, given, "True"),))
 

@@ -4,8 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from dlcoder.review.rule import Found, replace, rule
-from dlcoder.review.source import Function, Source, argument, attribute, last_word, receiver
+from dlcoder.review.rule import Found, give, replace, rule
+from dlcoder.review.source import Function, Source, argument, attribute, keyword, last_word, receiver
 
 _GENERATORS = ("numpy.random.default_rng", "numpy.random.RandomState", "random.Random", "torch.Generator")
 _MASK = re.compile(r"(^|_)(mask|masks|label|labels|target|targets|seg|segmentation|annotation)$", re.IGNORECASE)
@@ -164,7 +164,7 @@ def blended_labels(source: Source) -> Iterator[Found]:
                 if name.endswith(("functional.resize", "cv2.resize"))
                 else receiver(call)
             )
-            mode = argument(call, 9, "interpolation", "resample")
+            mode = keyword(call, "interpolation", "resample")
             if mode is None and attribute(call) == "resize" and len(call.args) > 1:
                 mode = call.args[-1]
         else:
@@ -210,14 +210,11 @@ def unseeded_split(source: Source) -> Iterator[Found]:
     for call in source.calls:
         name = source.called(call)
         if name.endswith("utils.data.random_split") and argument(call, 2, "generator") is None:
-            text = source.text[source.span(call)[0] : source.span(call)[1] - 1].rstrip().rstrip(",")
-            fixed = f"{text}, generator=torch.Generator().manual_seed(0))"
-            yield Found(call, "no seed fixes which samples are held out", (replace(source, call, fixed, "torch"),))
-        elif name.endswith("train_test_split") and argument(call, 99, "random_state", "shuffle") is None:
-            text = source.text[source.span(call)[0] : source.span(call)[1] - 1].rstrip().rstrip(",")
-            yield Found(
-                call, "no seed fixes which samples are held out", (replace(source, call, f"{text}, random_state=0)"),)
-            )
+            seeded = give(source, call, "generator=torch.Generator().manual_seed(0)", "torch")
+            yield Found(call, "no seed fixes which samples are held out", (seeded,))
+        elif name.endswith("train_test_split") and keyword(call, "random_state", "shuffle") is None:
+            seeded = give(source, call, "random_state=0")
+            yield Found(call, "no seed fixes which samples are held out", (seeded,))
 
 
 RULES = [

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from dlcoder.review.rule import Found, rule
-from dlcoder.review.source import Function, Loop, Source, argument, attribute, last_word, receiver
+from dlcoder.review.source import Function, Loop, Source, attribute, keyword, last_word, receiver
 from dlcoder.review.training import contributing, is_optimizer_step, trainings
 
 _COLLECTIVES = {
@@ -38,7 +38,7 @@ def collective_on_one_rank(source: Source) -> Iterator[Found]:
         if not _is_collective(source, call):
             continue
         kind = source.called(call).rpartition(".")[2]
-        if argument(call, 99, "group") is not None:
+        if keyword(call, "group") is not None:
             continue
         condition = _one_rank_only(source, call)
         if condition is not None and not _taken_elsewhere(source, call, kind):

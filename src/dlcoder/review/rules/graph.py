@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from dlcoder.review.rule import Edit, Found, replace, rule
-from dlcoder.review.source import Function, Source, argument, attribute, last_word, receiver
+from dlcoder.review.source import Function, Source, argument, attribute, keyword, last_word, receiver
 from dlcoder.review.training import contributing, trainings
 
 _LOSS = re.compile(r"(^|_)(loss|losses)(_|\d|$)", re.IGNORECASE)
@@ -175,7 +175,7 @@ def _assigned(node: ast.Assign | ast.AnnAssign) -> set[str]:
 
 
 def _requires_grad(call: ast.Call) -> bool:
-    given = argument(call, 9, "requires_grad")
+    given = keyword(call, "requires_grad")
     return isinstance(given, ast.Constant) and given.value is True
 
 

@@ -50,27 +50,14 @@ def _is_repeated(training: Training) -> bool:
 
 
 def _clears(source: Source, training: Training) -> bool:
-    """Whether gradients are cleared in the region, or somewhere that the region may call."""
+    """Whether gradients are cleared in the region, or anywhere that the region may call."""
     if training.zero_grads or any(source.called(call).endswith("autograd.grad") for call in training.calls):
         return True
-    if any(
-        isinstance(node, ast.Assign) and any(last_word(target) == "grad" for target in node.targets)
-        for node in ast.walk(training.region)
-    ):
-        return True
-    outside = [
-        call for call in source.calls if attribute(call) == "zero_grad" and source.scope(call) is not training.scope
-    ]
-    helper = any(
+    elsewhere = (call for call in source.calls if source.scope(call) is not training.scope)
+    return any(attribute(call) == "zero_grad" for call in elsewhere) or any(
         isinstance(node, ast.Assign) and any(last_word(target) == "grad" for target in node.targets)
         for node in source.nodes
     )
-    return bool(outside) or helper or (training.region is training.scope and _cleared_around(source, training))
-
-
-def _cleared_around(source: Source, training: Training) -> bool:
-    """For a region that is a whole function: whether the file clears gradients anywhere."""
-    return any(attribute(call) == "zero_grad" for call in source.calls)
 
 
 def _one_backward(source: Source, training: Training) -> bool:

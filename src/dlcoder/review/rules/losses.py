@@ -4,8 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from dlcoder.review.rule import Edit, Found, replace, rule
-from dlcoder.review.source import Source, argument, attribute, last_word
+from dlcoder.review.rule import Edit, Found, give, replace, rule
+from dlcoder.review.source import Source, argument, attribute, keyword, last_word, unpacks
 
 _CROSS_ENTROPY = ("functional.cross_entropy", "nn.CrossEntropyLoss")
 _WITH_LOGITS = ("functional.binary_cross_entropy_with_logits", "nn.BCEWithLogitsLoss", "sigmoid_focal_loss")
@@ -26,8 +26,6 @@ def _is(source: Source, node: ast.AST, *names: str) -> bool:
         return True
     if isinstance(node.func, ast.Attribute) and not name.startswith(("torch.", "numpy.", "scipy.")):
         functions = {each.rpartition(".")[2] for each in names if each.rpartition(".")[2].islower()}
-        if node.func.attr in functions and not isinstance(node.func.value, ast.Name | ast.Attribute):
-            return True
         if node.func.attr in functions and last_word(node.func.value) not in ("self", "F", "nn", "losses", "metrics"):
             return True
     if isinstance(node.func, ast.Call):
@@ -321,15 +319,11 @@ def kl_div_mean(source: Source) -> Iterator[Found]:
     """
     for call in source.calls:
         if source.called(call).endswith(_KL):
-            reduction = argument(call, 99, "reduction")
-            if reduction is None and not any(keyword.arg is None for keyword in call.keywords):
-                start, end = source.span(call)
-                separator = ", " if call.args or call.keywords else ""
-                text = f'{source.text[start : end - 1].rstrip().rstrip(",")}{separator}reduction="batchmean")'
+            if keyword(call, "reduction") is None and not unpacks(call):
                 yield Found(
                     call,
                     "the default averages over elements, classes included: C times too small",
-                    (replace(source, call, text),),
+                    (give(source, call, 'reduction="batchmean"'),),
                 )
 
 

@@ -3,8 +3,8 @@
 import ast
 from collections.abc import Iterator
 
-from dlcoder.review.rule import Found, replace, rule
-from dlcoder.review.source import Function, Source, argument, attribute, last_word, receiver
+from dlcoder.review.rule import Found, give, replace, rule
+from dlcoder.review.source import Function, Source, argument, attribute, keyword, last_word, receiver, unpacks
 
 _OF_AN_INTERFACE = {"device", "dtype", "config", "layer_idx", "layer_id", "args"}
 """Arguments that modules often take only because their neighbors do."""
@@ -211,7 +211,7 @@ def _makes_tensor(source: Source, call: ast.Call) -> bool:
 def _wants_gradient(source: Source, call: ast.Call) -> bool:
     if attribute(call) == "requires_grad_":
         return True
-    given = argument(call, 99, "requires_grad")
+    given = keyword(call, "requires_grad")
     return isinstance(given, ast.Constant) and given.value is True
 
 
@@ -256,11 +256,9 @@ def dropout_always_on(source: Source) -> Iterator[Found]:
     for call in source.calls:
         name = source.called(call)
         if name.startswith("torch.nn.functional.") and "dropout" in name and argument(call, 2, "training") is None:
-            if any(keyword.arg is None for keyword in call.keywords):
+            if unpacks(call):
                 continue
-            start, end = source.span(call)
-            fixed = source.text[start : end - 1].rstrip().rstrip(",") + ", training=self.training)"
-            edits = (replace(source, call, fixed),) if source.is_module(source.owner(call)) else ()
+            edits = (give(source, call, "training=self.training"),) if source.is_module(source.owner(call)) else ()
             yield Found(call, "it drops in evaluation too", edits)
 
 
@@ -318,8 +316,8 @@ def softmax_without_dim(source: Source) -> Iterator[Found]:
     for call in source.calls:
         name = source.called(call)
         is_function, is_class = name.endswith(functions), name.endswith(("nn.Softmax", "nn.LogSoftmax"))
-        if ((is_function and len(call.args) == 1) or (is_class and not call.args)) and argument(call, 9, "dim") is None:
-            if not any(keyword.arg is None for keyword in call.keywords):
+        if ((is_function and len(call.args) == 1) or (is_class and not call.args)) and keyword(call, "dim") is None:
+            if not unpacks(call):
                 yield Found(call, "it chooses the dimension by the number of dimensions")
 
 

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from dlcoder.review.rule import Found, insert_before, replace, rule
-from dlcoder.review.source import Source, argument, attribute, receiver
+from dlcoder.review.source import Source, argument, attribute, keyword, receiver
 from dlcoder.review.training import Training, is_engine, is_optimizer, is_scaler, trainings
 
 _AUTOCAST = ("autocast",)
@@ -213,7 +213,7 @@ def _words(source: Source) -> Iterator[str]:
 
 def _is_float16(source: Source, call: ast.Call) -> bool:
     dtype = argument(call, 1 if source.called(call) == "torch.autocast" else 9, "dtype")
-    enabled = argument(call, 9, "enabled")
+    enabled = keyword(call, "enabled")
     if enabled is not None:
         return False
     if dtype is not None:

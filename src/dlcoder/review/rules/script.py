@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from dlcoder.review.rule import Found, replace, rule
-from dlcoder.review.source import Source, argument, attribute, last_word
+from dlcoder.review.source import Source, attribute, keyword, last_word
 from dlcoder.review.training import trainings
 
 
@@ -38,7 +38,7 @@ def option_never_read(source: Source) -> Iterator[Found]:
         if attribute(call) == "add_argument" and call.args:
             flags = [each.value for each in call.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
             name = next((flag for flag in flags if flag.startswith("--")), "")
-            dest = argument(call, 99, "dest")
+            dest = keyword(call, "dest")
             kept = str(dest.value) if isinstance(dest, ast.Constant) else name.lstrip("-").replace("-", "_")
             if name and kept not in read and f".{kept}" not in source.around and not _is_for_others(call, kept):
                 yield Found(call, f"nothing reads {kept}")
@@ -46,7 +46,7 @@ def option_never_read(source: Source) -> Iterator[Found]:
 
 def _is_for_others(call: ast.Call, name: str) -> bool:
     """Whether argparse itself or an old launcher wants the option."""
-    action = argument(call, 99, "action")
+    action = keyword(call, "action")
     return name == "local_rank" or (isinstance(action, ast.Constant) and action.value in ("version", "help"))
 
 
