@@ -123,8 +123,11 @@ def test_an_update_that_breaks_the_project_is_not_made(project):
 
 def test_an_edited_project_is_proved_with_its_edits(project):
     (project / "shapes" / "extra.py").write_text("SCALE = 2.0\n")
+    (project / "shapes" / "data").mkdir()
+    (project / "shapes" / "data" / "own.py").write_text("from shapes.extra import SCALE\n\nTWICE = 2 * SCALE\n")
     train = project / "train.py"
-    train.write_text(train.read_text().replace("import argparse\n", "import argparse\n", 1) + "\n# mine\n")
+    mine = "import argparse\n\nimport shapes.data.own\n"
+    train.write_text(train.read_text().replace("import argparse\n", mine, 1) + "\n# mine\n")
     answer = scaffold(project, validate="smoke", train={"lr": 0.2})
     assert answer.validation.passed and (project / "shapes" / "extra.py").exists()
 

@@ -1,12 +1,12 @@
 """Which files of a project are reviewed."""
 
-import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from dlcoder.errors import UserError
+from dlcoder.paths import own_files
 
-_NOT_OURS = {"site-packages", "node_modules", "build", "dist", "venv", "env", "__pycache__"}
 _MOST_FILES = 2000
 _MOST_BYTES = 2 << 20
 
@@ -19,9 +19,12 @@ def python_files(paths: list[Path]) -> Iterator[Path]:
     """
     for path in paths:
         if path.is_dir():
-            found = list(_walk(path))
+            found = list(islice(own_files(path, {".py"}, but=("build", "dist", "env")), _MOST_FILES + 1))
             if not found:
                 raise UserError(f"{path} holds no Python file.", "Name the folder of the training code.")
+            if len(found) > _MOST_FILES:
+                problem = f"{path} holds more than {_MOST_FILES} Python files."
+                raise UserError(problem, "Name the folder of the training code.")
             yield from found
         elif not path.is_file():
             raise UserError(f"{path} does not exist.", "Name a Python file or a folder.")
@@ -29,22 +32,6 @@ def python_files(paths: list[Path]) -> Iterator[Path]:
             raise UserError(f"{path.name} is no Python file.", "Name files that end in .py, or pass `code`.")
         else:
             yield path
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    count = 0
-    for here, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _NOT_OURS)
-        if (Path(here) / "pyvenv.cfg").is_file():
-            folders.clear()
-            continue
-        for name in sorted(files):
-            if name.endswith(".py"):
-                count += 1
-                if count > _MOST_FILES:
-                    problem = f"{folder} holds more than {_MOST_FILES} Python files."
-                    raise UserError(problem, "Name the folder of the training code.")
-                yield Path(here) / name
 
 
 def read(path: Path) -> str:

@@ -4,11 +4,12 @@ import re
 import tokenize
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-_NOT_ITS_OWN = {"site-packages", "node_modules", "venv", "env", "build", "dist", "__pycache__", "docs"}
+from dlcoder.paths import own_files
+
 _ENOUGH = 200
 _DEFAULT_WIDTH = 88
 
@@ -34,7 +35,7 @@ class Style:
 
 def style_of(root: Path) -> Style:
     """Read a project's style from its configuration and its files."""
-    files = list(_python_files(root))
+    files = list(islice(own_files(root, {".py"}, but=("build", "dist", "docs", "env")), _ENOUGH))
     package = _package(root, files)
     name = "" if package == Path() else ".".join(part for part in package.parts if part != "src")
     texts = [_read(file) for file in files]
@@ -45,17 +46,6 @@ def style_of(root: Path) -> Style:
         package=package,
         import_name=name,
     )
-
-
-def _python_files(root: Path) -> Iterator[Path]:
-    count = 0
-    for file in sorted(root.rglob("*.py")):
-        parts = file.relative_to(root).parts
-        if not any(part.startswith(".") or part in _NOT_ITS_OWN for part in parts) and file.is_file():
-            yield file
-            count += 1
-            if count == _ENOUGH:
-                return
 
 
 def _read(file: Path) -> str:

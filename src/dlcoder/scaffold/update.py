@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dlcoder.errors import UserError
+from dlcoder.paths import own_files
 from dlcoder.scaffold import apply
 from dlcoder.scaffold.merge import Merged, merge
 from dlcoder.scaffold.record import FOLDER
@@ -194,13 +195,8 @@ def copy_with(root: Path, changes: list[Change], target: Path, paths: set[str]) 
         paths: The files that dlcoder made; the owner's other Python and settings files are copied too, data is not.
     """
     gone = {change.path for change in changes if change.kind == "removed"}
-    own = {
-        str(file.relative_to(root))
-        for pattern in ("*.py", "*.toml", "*.yaml", "*.yml", "*.json", "*.txt")
-        for file in root.rglob(pattern)
-        if file.is_file()
-        and not any(part.startswith(".") or part in _NOT_COPIED for part in file.relative_to(root).parts)
-    }
+    code = {".py", ".toml", ".yaml", ".yml", ".json", ".txt"}
+    own = {str(file.relative_to(root)) for file in own_files(root, code, but=("runs", "data"))}
     for path in sorted((own | paths) - gone):
         source = root / path
         if source.is_file():
@@ -210,9 +206,6 @@ def copy_with(root: Path, changes: list[Change], target: Path, paths: set[str]) 
         if change.content is not None:
             (target / change.path).parent.mkdir(parents=True, exist_ok=True)
             (target / change.path).write_bytes(change.content)
-
-
-_NOT_COPIED = {"runs", "data", "venv", "node_modules", "__pycache__", "site-packages"}
 
 
 async def put_in_place(root: Path, changes: list[Change], record: Mapping[str, bytes]) -> None:
