@@ -98,7 +98,7 @@ def test_cancelling_ends_a_hung_driver_s_tool_within_a_second(tmp_path, monkeypa
 
     async def cancel() -> float:
         task = asyncio.create_task(TOOL.run(DescribeEnvironmentInput(python=sys.executable), Call()))
-        while not (tmp_path / "pid").exists():
+        while not (tmp_path / "pid").exists() and not task.done():
             await asyncio.sleep(0.02)
         begin = time.monotonic()
         task.cancel()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcoder.errors import UserError
+from dlcoder.paths import own_files
 
 NAMES = ("train.py", "main.py", "run.py", "pretrain.py", "finetune.py", "train_ddp.py", "run_train.py", "training.py")
 FOLDERS = (".", "scripts", "src", "tools", "bin", "examples", "experiments")
@@ -134,7 +135,7 @@ def _words(value: Any) -> tuple[str, ...]:
 
 def _scripts(project: Path) -> Iterator[Path]:
     """Python files that look like programs that train, in a fixed order."""
-    for path in sorted(project.rglob("*.py")):
+    for path in sorted(own_files(project, {".py"})):
         inside = path.relative_to(project).parts
         if len(inside) > 4 or SKIPPED & set(inside[:-1]) or path.name.startswith(("test_", "conftest")):
             continue

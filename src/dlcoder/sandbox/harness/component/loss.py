@@ -17,7 +17,7 @@ from .build import Builder
 from .call import needed, scalar, signature_of
 from .contract import Contract, Spec, is_prediction, is_target
 from .core import Broken, Skip, Subject, reseed
-from .layouts import BINARY, FAMILIES, INDEXED, Guess, family_of, guesses
+from .layouts import BINARY, INDEXED, Guess, family_of, guesses
 from .source import Source
 
 Inputs = dict[str, Tensor]
@@ -378,8 +378,3 @@ def _plural(families: tuple[str, ...]) -> str:
     if set(families) <= set(BINARY):
         return "losses with 0/1 targets"
     return ", ".join(families)
-
-
-def known_families() -> tuple[str, ...]:
-    """Every family that inputs can be classed as."""
-    return (*FAMILIES, "triplet", "moments", "critics", "single", "none")

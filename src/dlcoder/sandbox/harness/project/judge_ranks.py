@@ -386,8 +386,3 @@ def merge_launcher(result: Result) -> Check:
             "torchrun", verdict["measured"] + note, "every rank ends, parameters equal", "launched by torchrun"
         )
     return {**verdict, "name": "torchrun"}
-
-
-def any_group(results: list[Any]) -> bool:
-    """Whether any of the runs made a process group."""
-    return any(e["e"] == "group" for r in results for events in r.ranks for e in events)
