@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from dlcoder.scaffold.task import Metric, Setting, Task
 from dlcoder.scaffold.tasks.image_networks import CLASSIFIERS
 from dlcoder.scaffold.tasks.image_sources import CSV_IMAGES, IMAGE_FOLDER, SYNTHETIC_IMAGES
-from dlcoder.templates.bindings import Fixed
+from dlcoder.scaffold.tasks.losses import SUMMED_CROSS_ENTROPY
 
 if TYPE_CHECKING:
     from dlcoder.scaffold.choices import Choices
@@ -41,7 +41,7 @@ CLASSIFICATION = Task(
     results="classification.py.j2",
     picture="confusion_matrix.png",
     objective_settings=_settings,
-    bindings={"CrossEntropyLoss": {"reduction": Fixed('"sum"'), "z_loss": Fixed("None")}},
+    bindings={"CrossEntropyLoss": SUMMED_CROSS_ENTROPY},
     augments=True,
     classes=10,
     label_smoothing=True,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from dlcoder.scaffold.sample_texts import sample_texts, sample_tokens
 from dlcoder.scaffold.task import Family, Metric, Setting, Source, Task
 from dlcoder.scaffold.tasks.image_sources import root
-from dlcoder.templates.bindings import Fixed
+from dlcoder.scaffold.tasks.losses import PLAIN_CROSS_ENTROPY
 
 if TYPE_CHECKING:
     from dlcoder.scaffold.choices import Choices
@@ -99,14 +99,7 @@ LANGUAGE_MODELING = Task(
     },
     results="language_modeling.py.j2",
     picture="loss_by_position.png",
-    bindings={
-        "CrossEntropyLoss": {
-            "reduction": Fixed('"sum"'),
-            "z_loss": Fixed("None"),
-            "class_weights": Fixed("None"),
-            "label_smoothing": Fixed("0.0"),
-        },
-    },
+    bindings={"CrossEntropyLoss": PLAIN_CROSS_ENTROPY},
     batch_size=32,
     sequences=True,
 )

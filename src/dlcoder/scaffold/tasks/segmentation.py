@@ -6,7 +6,7 @@ from dlcoder.scaffold.sample_images import masked_images
 from dlcoder.scaffold.task import Family, Metric, Setting, Source, Task
 from dlcoder.scaffold.tasks.image_networks import DEPTH, RESNET_SETTINGS, RESNET_SIZES
 from dlcoder.scaffold.tasks.image_sources import IMAGES, generated, named_classes, num_classes, root
-from dlcoder.templates.bindings import Fixed
+from dlcoder.scaffold.tasks.losses import PLAIN_CROSS_ENTROPY
 
 if TYPE_CHECKING:
     from dlcoder.scaffold.choices import Choices
@@ -120,13 +120,6 @@ SEGMENTATION = Task(
     picture="masks.png",
     objective_settings=_settings,
     batch_size=16,
-    bindings={
-        "CrossEntropyLoss": {
-            "reduction": Fixed('"sum"'),
-            "z_loss": Fixed("None"),
-            "class_weights": Fixed("None"),
-            "label_smoothing": Fixed("0.0"),
-        },
-    },
+    bindings={"CrossEntropyLoss": PLAIN_CROSS_ENTROPY},
     classes=5,
 )
