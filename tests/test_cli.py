@@ -10,10 +10,10 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dlcoder import cli
 from dlcoder.errors import UserError
@@ -35,6 +35,7 @@ class Spec(BaseModel):
 
     task: Literal["classify", "segment"] = Field(description="What to learn.")
     epochs: int = Field(3, ge=1)
+    name: Annotated[str, AfterValidator(str.lower)] | None = None
     amp: bool = True
     data: Data = Field(default_factory=Data)
     steps: list[int] = Field(default_factory=list)
@@ -135,7 +136,8 @@ def test_an_argument_goes_by_the_name_that_callers_know(capsys: pytest.CaptureFi
 
 
 def test_plain_parts_of_a_nested_argument_are_options_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
-    found = seen(capsys, "build", "here", "--task", "segment", "--no-amp", "--dry-run")
+    found = seen(capsys, "build", "here", "--task", "segment", "--name", "Net", "--no-amp", "--dry-run")
+    assert found["spec"]["name"] == "net"
     assert found["spec"]["task"] == "segment" and found["spec"]["amp"] is False and found["dry_run"] is True
     assert found["path"] == "here" and found["level"] == "none"
 

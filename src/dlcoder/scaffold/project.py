@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections.abc import Coroutine
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -84,8 +85,9 @@ async def scaffold_project(
         return _answer(path, choices, files, _not_run("dry_run: nothing was written or run"), dry_run=True)
     with staged(path) as stage:
         stage.write(files, executable=frozenset(p for p in files if p.startswith("scripts/")))
-        memory = await _memory(stage.root, spec, choices, validate)
-        report = await _prove(stage.root, validate, progress)
+        memory, report = await _together(
+            _memory(stage.root, spec, choices, validate), _prove(stage.root, validate, progress)
+        )
         if validate != "none" and not report.passed:
             raise UserError(
                 f"The project failed its own checks on this machine, and nothing was written to {path}. "
@@ -97,6 +99,16 @@ async def scaffold_project(
     answer = _answer(path, choices, files, report, dry_run=False)
     answer.memory = memory
     return answer
+
+
+async def _together(count: Coroutine[Any, Any, str], proof: Coroutine[Any, Any, Report]) -> tuple[str, Report]:
+    """Both at once: the memory is counted while the processes of the proof start; where one fails, neither goes on."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            memory, report = group.create_task(count), group.create_task(proof)
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return memory.result(), report.result()
 
 
 async def _memory(root: Path, spec: ProjectSpec, choices: Choices, validate: Validation) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dlcoder.scaffold.config_forms import ConfigForm, in_form
 from dlcoder.scaffold.layout import flat, top_modules
 from dlcoder.scaffold.plan import Plan
+from dlcoder.templates.kept import KEPT
 from dlcoder.templates.specialize import COMPONENTS, specialize
 
 if TYPE_CHECKING:
@@ -139,9 +140,6 @@ _JOIN = "lint.isort.split-on-trailing-comma=false"
 _STANDARD = 'lint.isort.extra-standard-library=["tomllib"]'
 """It came after the Python that is aimed at."""
 
-_tidied: dict[tuple[str, ...], str] = {}
-"""Formatted text by what it was and how it was to look: most files are the same from project to project."""
-
 
 def tidy(
     files: dict[str, str], package: str, style: tuple[str, ...] = (), modules: tuple[str, ...] = ()
@@ -154,8 +152,10 @@ def tidy(
         style: Settings of ruff, such as `line-length=100`.
         modules: Further modules whose imports come last.
     """
-    new = {path: text for path, text in files.items() if path.endswith(".py") and (text, *style) not in _tidied}
-    if new:
+    python = {path: text for path, text in files.items() if path.endswith(".py")}
+    known = {path: KEPT.get("tidied", text, *style) for path, text in python.items()}
+    tidied = {path: text for path, text in known.items() if text is not None}
+    if new := {path: text for path, text in python.items() if path not in tidied}:
         own = f"lint.isort.known-first-party={json.dumps([package, 'train', 'evaluate', *modules])}"
         with tempfile.TemporaryDirectory(prefix="dlcoder-") as folder:
             _write(Path(folder), new)
@@ -163,8 +163,10 @@ def tidy(
             _ruff("check", "--fix-only", "--quiet", "--select", "F401,I001", folder, *options)
             _ruff("format", "--quiet", folder, *options[6:])
             for path, text in new.items():
-                _tidied[text, *style] = Path(folder, path).read_text(encoding="utf-8")
-    return {path: _tidied.get((text, *style), text) for path, text in files.items()}
+                tidied[path] = Path(folder, path).read_text(encoding="utf-8")
+                KEPT.put(tidied[path], "tidied", text, *style)
+    KEPT.save()
+    return files | tidied
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -181,11 +181,11 @@ def _help(field: FieldInfo) -> str:
 
 
 def _inner(field: FieldInfo) -> Any:
-    """The field's type without `None`; the first type of a union."""
+    """The field's type without `None` and without validators; the first type of a union."""
     annotation = field.annotation
     if get_origin(annotation) in (Union, UnionType):
-        return next(part for part in get_args(annotation) if part is not NoneType)
-    return annotation
+        annotation = next(part for part in get_args(annotation) if part is not NoneType)
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def _choices(field: FieldInfo) -> list[str] | None:
