@@ -21,6 +21,7 @@ class Line:
         text: The same without prefixes of launchers and loggers.
         rank: The rank that printed it, where a prefix or the file's name says so.
         time: The time stamp as printed, or an empty string.
+        stream: The prefix of a collector, which tells lines of one process from those of another.
     """
 
     source: str
@@ -29,13 +30,16 @@ class Line:
     text: str
     rank: int | None
     time: str
+    stream: str = ""
 
 
 # What launchers put in front of a line, most specific first. Group 1 is the rank where there is one.
 _RANK = re.compile(
     r"\[rank ?(\d{1,7})\]:? ?"
     r"|\[default(\d{1,7})\]: ?"
-    r"|\[\d+,(\d{1,7})\]<std(?:out|err)>: ?"
+    r"|\[(?:[\w.\-]{1,80}@)?\d+,(\d{1,7})\]<std(?:out|err)>: ?"
+    r"|\[pod/[^\]\s]{1,200}\] ?"
+    r"|(?:worker|node|host)[\w.]{0,30}-\d{1,6}: "
     r"|\[?\(?rank[ _:=]?(\d{1,7})\)?\]?: (?=\S)"
     r"|\((?:[\w.:]+ )*pid=\d+(?:, ip=[\d.]+)?\) ?(?:\[repeated \d+x across cluster\] )?"
     r"|\[\d{3,9}\] (?=\[rank\d)"

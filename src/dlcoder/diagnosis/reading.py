@@ -1,6 +1,5 @@
 """Read a source into the lines that matter: all of a small one, and windows of a large one, in bounded memory."""
 
-import json
 import re
 from bisect import bisect_right
 from collections import Counter
@@ -11,6 +10,7 @@ from typing import IO
 from dlcoder.diagnosis.lines import Line, make_lines
 from dlcoder.diagnosis.matcher import locator
 from dlcoder.diagnosis.sources import Source
+from dlcoder.diagnosis.wrapping import unfold, without_prefixes
 
 SMALL = 384 * 1024
 """Bytes up to which a source is read whole."""
@@ -214,26 +214,9 @@ def _read_whole(source: Source, data: bytes, first: int = 1) -> Document:
 
 
 def _as_lines(pieces: list[tuple[int, bytes]], name: str, rank: int | None) -> list[Line]:
-    decoded = ((number, _unfold(_decode(data[:65536]))) for number, data in pieces)
-    return [line for number, text in decoded if _is_text(text) for line in make_lines(text, name, number, rank)]
-
-
-def _unfold(line: str) -> str:
-    """The text within an error file of torchelastic, one JSON object on a line; other lines as they are.
-
-    The lines within get carriage returns between them, so that all keep the number of the line in the file.
-    """
-    if not line.startswith('{"message"'):
-        return line
-    try:
-        message = json.loads(line)["message"]
-        if isinstance(message, str):
-            return message.replace("\n", "\r")
-        stack = str(message.get("extraInfo", {}).get("py_callstack", ""))
-        said = str(message.get("message", ""))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return line
-    return (stack if said and said in stack else f"{stack}\n{said}").replace("\n", "\r")
+    decoded = ((number, unfold(_decode(data[:65536]))) for number, data in pieces)
+    lines = [line for number, text in decoded if _is_text(text) for line in make_lines(text, name, number, rank)]
+    return without_prefixes(lines)
 
 
 _ODD = re.compile("[\ufffd\x7f-\xff\x00-\x08]")

@@ -132,17 +132,21 @@ def _unfinished(state: _Open) -> Iterator[Raised]:
         yield Raised("AssertionError", "", last.code, tuple(state.frames), last.line, state.inner)
 
 
-def find_exceptions(lines: Sequence[Line], limit: int = 400) -> list[Raised]:
-    """Return the exceptions in order of printing, at most `limit`.
+_STAMPED = re.compile(r"\d{4}-\d\d-\d\d[T ]?|\d\d:\d\d:\d\d(?:[.,]\d+)?|^\s*\d+\W*$")
 
-    Lines of several ranks may be interleaved: frames are collected per rank.
-    """
-    found: list[Raised] = []
-    open_by_rank: dict[int | None, _Open] = {}
+
+def _by_process(lines: Sequence[Line]) -> list[list[Line]]:
+    """The lines of each rank and, where a collector tells them apart, of each process, in order."""
+    groups: dict[tuple[int | None, str], list[Line]] = {}
+    for line in lines:
+        groups.setdefault((line.rank, _STAMPED.sub("", line.stream)), []).append(line)
+    return list(groups.values())
+
+
+def _exceptions_of(lines: Sequence[Line]) -> Iterator[Raised]:
+    """The exceptions of one process, in order of printing."""
+    state = _Open()
     for i, line in enumerate(lines):
-        state = open_by_rank.setdefault(line.rank, _Open())
-        if len(open_by_rank) > 4096:
-            open_by_rank.clear()
         chained = bool(_CHAIN.search(line.text)) or "Original Traceback" in line.text
         if chained or _HEADER.search(line.text):
             state.inner = state.inner or (chained and "direct cause" not in line.text)
@@ -150,8 +154,17 @@ def find_exceptions(lines: Sequence[Line], limit: int = 400) -> list[Raised]:
         elif frame := _frame(lines, i):
             state.frames += [frame] if len(state.frames) < 500 else []
         elif raised := _raised(lines, i, state):
-            found.append(raised)
+            yield raised
             state.frames = []
-            if len(found) >= limit:
-                return found
-    return found + [raised for state in open_by_rank.values() for raised in _unfinished(state)]
+    yield from _unfinished(state)
+
+
+def find_exceptions(lines: Sequence[Line], limit: int = 400) -> list[Raised]:
+    """Return the exceptions in order of printing, at most `limit`.
+
+    Lines of several ranks or processes may be interleaved: each is read by itself.
+    """
+    found = [raised for group in _by_process(lines) for raised in _exceptions_of(group)]
+    places = {(line.source, line.number, line.raw): i for i, line in reversed(list(enumerate(lines)))}
+    found.sort(key=lambda raised: places[raised.line.source, raised.line.number, raised.line.raw])
+    return found[:limit]
