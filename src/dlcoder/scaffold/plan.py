@@ -170,6 +170,8 @@ def _bindings(choices: Choices) -> Bindings:
             "jitter": Default("0.4") if strong else Fixed("0.0"),
             "erase": Default("0.25") if strong else Fixed("0.0"),
         },
+        "MaskAugment": {"jitter": Default("0.4") if strong else Fixed("0.0")},
+        "BoxAugment": {"jitter": Default("0.4") if strong else Fixed("0.0")},
         **task.bindings,
         **source.bindings,
     }

@@ -162,6 +162,7 @@ class Task:
         objective_settings: Settings below `train` that are arguments of the objective.
         bindings: What is known about options of its components.
         augments: Whether training images can be changed at random.
+        augment: What changes them, in datasets, and the class.
         views: Whether a sample is two views of an image: without augmentation there is nothing to learn.
         classes: How many classes there are by default; 0 where a task has none.
         sequences: Whether a sample is a sequence of tokens.
@@ -187,6 +188,7 @@ class Task:
     objective_settings: Callable[["Choices"], tuple[Setting, ...]] = lambda _: ()
     bindings: Mapping[str, Mapping[str, Binding]] = field(default_factory=dict)
     augments: bool = False
+    augment: tuple[str, str] = ("augment", "RandomAugment")
     views: bool = False
     classes: int = 0
     sequences: bool = False
@@ -195,3 +197,10 @@ class Task:
     image_sizes: tuple[int, int] = (32, 224)
     epochs: tuple[int, int] = (10, 30)
     lr: Mapping[str, float] = field(default_factory=lambda: {"adamw": 1e-3, "sgd": 0.1})
+
+    @property
+    def augmented(self) -> tuple[str, str]:
+        """What makes a dataset one of augmented samples, in datasets, and the class."""
+        if self.views:
+            return "two_views", "TwoViews"
+        return ("augmented", "Augmented") if self.augment[0] == "augment" else ("augmented_pairs", "AugmentedPairs")

@@ -85,5 +85,7 @@ DETECTION = Task(
     picture="boxes.png",
     classes=3,
     batch_size=16,
+    augments=True,
+    augment=("augment_boxes", "BoxAugment"),
     image_sizes=(96, 512),
 )

@@ -120,6 +120,8 @@ SEGMENTATION = Task(
     picture="masks.png",
     objective_settings=_settings,
     batch_size=16,
+    augments=True,
+    augment=("augment_mask", "MaskAugment"),
     bindings={"CrossEntropyLoss": PLAIN_CROSS_ENTROPY},
     classes=5,
 )

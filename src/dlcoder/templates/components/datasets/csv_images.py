@@ -21,7 +21,7 @@ from dlcoder.templates.components.datasets.read_image import (
     normalize,
     read_image,
 )
-from dlcoder.templates.components.datasets.resize import square
+from dlcoder.templates.components.datasets.square import square
 
 
 class CsvImages(Dataset[tuple[Tensor, Tensor]]):

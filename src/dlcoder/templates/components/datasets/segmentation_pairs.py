@@ -25,7 +25,7 @@ from dlcoder.templates.components.datasets.read_image import (
     read_image,
     read_label_map,
 )
-from dlcoder.templates.components.datasets.resize import square
+from dlcoder.templates.components.datasets.square import square
 
 Pair = tuple[Path, Path]
 IGNORE = 255

@@ -44,3 +44,12 @@ def test_jitter_keeps_the_order_of_values() -> None:
     changed = augmented(augment, 0)
     assert not torch.equal(changed, IMAGE)
     assert torch.equal(changed.flatten().argsort(), IMAGE.flatten().argsort())
+
+
+def test_all_frames_of_a_clip_are_augmented_alike() -> None:
+    clip = IMAGE.expand(4, 3, 16, 12)
+    for seed in range(8):
+        generator = torch.Generator().manual_seed(seed)
+        frames = RandomAugment()(clip, generator)
+        assert frames.shape == clip.shape
+        assert torch.equal(frames, augmented(RandomAugment(), seed).expand_as(clip))

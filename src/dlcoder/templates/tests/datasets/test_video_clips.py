@@ -7,8 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlcoder.templates.components.datasets.augment import RandomAugment
-from dlcoder.templates.components.datasets.augmented import Augmented
 from dlcoder.templates.components.datasets.video_clips import VideoClips, clip_starts
 
 Image = pytest.importorskip("PIL.Image", reason="reading images needs Pillow")
@@ -82,15 +80,6 @@ def test_labels_are_those_of_the_classes(root: Path) -> None:
     assert (clip.shape, clip.dtype) == ((4, 3, 4, 4), torch.float32)
     given = VideoClips(root, length=4, image_size=4, classes=["fall", "jump", "run"])
     assert given[0][1] == 1
-
-
-def test_all_frames_of_a_clip_are_augmented_alike(root: Path) -> None:
-    still = VideoClips(root, length=4, image_size=8)
-    assert numbers(still[len(still) - 1][0]) == [0] * 4
-    data = Augmented(still, RandomAugment(), seed=0)
-    clip, _ = data[3, len(still) - 1]
-    assert clip.shape == (4, 3, 8, 8)
-    assert torch.equal(clip, clip[:1].expand_as(clip))
 
 
 def test_what_is_no_dataset_is_an_error(root: Path, tmp_path: Path) -> None:
