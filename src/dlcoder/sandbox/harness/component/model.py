@@ -134,9 +134,9 @@ class ModelCase(Subject):
         self.note("output", result)
         return result
 
-    def outputs(self, model: nn.Module, inputs: Inputs) -> list[Tensor]:
+    def outputs(self, model: nn.Module, inputs: Inputs, seed: int = 0) -> list[Tensor]:
         """Every floating tensor that comes out, without a graph."""
-        reseed()
+        reseed(seed)
         with torch.no_grad():
             return flat_outputs(self.call(model, {name: value.clone() for name, value in inputs.items()}))
 
