@@ -27,6 +27,7 @@ OF_ANY_TASK: Options = {
     "precision": [{"precision": value} for value in ("fp32", "bf16", "fp16")],
     "ema": [{"train": {"ema": value}} for value in (True, False)],
     "optimizer": [{"train": {"optimizer": value}} for value in ("adamw", "sgd")],
+    "schedule": [{"train": {"schedule": value}} for value in ("cosine", "constant", "wsd", "step")],
     "clip": [{"train": {"max_grad_norm": value}} for value in (0, 1)],
     "config": [{"config": value} for value in ("yaml", "toml", "argparse", "dataclass")],
     "framework": [{"framework": value} for value in ("pytorch", "lightning", "accelerate")],

@@ -1,18 +1,25 @@
 """Options of the engine: refused where they would change nothing, without a trace where nobody asked for them."""
 
 import importlib
+import re
+from typing import Any
 
 import pytest
+import torch
 from projects import choices
 from torch import nn
+from torch.optim import SGD
 
 from dlcoder.errors import UserError
 from dlcoder.scaffold.contradictions import BATCH_NORM
+from dlcoder.scaffold.frameworks import FRAMEWORKS
 from dlcoder.scaffold.plan import plan
 from dlcoder.scaffold.render import render
+from dlcoder.scaffold.schedules import SCHEDULES
 from dlcoder.scaffold.task import Family
 from dlcoder.scaffold.tasks.table import TASKS
 from dlcoder.templates.components.engine.recompute import repeated_blocks
+from dlcoder.templates.components.engine.schedule import WarmupSchedule
 
 FAMILIES = {name: family for task in TASKS.values() for name, family in task.families.items()}
 
@@ -63,3 +70,21 @@ def test_an_option_is_in_the_model_of_every_framework_or_nowhere(option: str, tr
     chosen = render(plan(choices(framework=framework, train={option: True})))
     assert trace in chosen["waves/build.py"] and trace in chosen["README.md"]
     assert trace not in "".join(render(plan(choices(framework=framework))).values())
+
+
+@pytest.mark.parametrize("form", SCHEDULES)
+def test_a_project_has_the_schedule_that_was_chosen_and_nothing_of_others(form: str) -> None:
+    files = {name: render(plan(choices(framework=name, train={"schedule": form}))) for name in FRAMEWORKS}
+    names = {setting.name for schedule in SCHEDULES.values() for setting in schedule.settings}
+    own = {setting.name for setting in SCHEDULES[form].settings}
+    for project in files.values():
+        assert {n for n in names if f"{n}=settings.{n}" in project["train.py"]} == own
+        assert {n for n in names if f"{n}:" in project["configs/default.yaml"]} == own
+        assert not re.search(rf"\.form|{'|'.join(names - own)}", project["waves/engine/schedule.py"])
+    module: dict[str, Any] = {}
+    exec(files["pytorch"]["waves/engine/schedule.py"], module)
+    arguments = {"optimizer": SGD([nn.Parameter(torch.zeros(1))]), "peak": 0.1, "total_updates": 50}
+    rendered = module["WarmupSchedule"](**arguments, warmup_updates=9)
+    whole = WarmupSchedule(**arguments, warmup_updates=9, form=form)
+    assert [rendered.lr_at(n) for n in range(60)] == [whole.lr_at(n) for n in range(60)]
+    assert len(re.findall("def test_", files["pytorch"]["tests/test_schedule.py"])) == 4

@@ -37,6 +37,7 @@ class Choices:
     batch_size: int
     accumulation: int
     optimizer: str
+    schedule: str
     lr: float
     weight_decay: float
     max_grad_norm: float
@@ -110,6 +111,7 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
         batch_size=assumed("train.batch_size", train.batch_size, task.batch_size, batch),
         accumulation=train.accumulation,
         optimizer=train.optimizer,
+        schedule=train.schedule,
         lr=assumed(
             "train.lr",
             train.lr,

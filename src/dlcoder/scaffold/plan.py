@@ -7,6 +7,8 @@ from dlcoder.scaffold.config_forms import FORMS
 from dlcoder.scaffold.frameworks import FRAMEWORKS
 from dlcoder.scaffold.launchers import LAUNCHERS
 from dlcoder.scaffold.loggers import LOGGERS
+from dlcoder.scaffold.schedules import SCHEDULES
+from dlcoder.scaffold.schedules import bindings as schedule_bindings
 from dlcoder.scaffold.task import Setting
 from dlcoder.scaffold.tasks.table import TASKS
 from dlcoder.templates.bindings import Binding, Bindings, Default, Fixed, Present
@@ -84,6 +86,7 @@ def _context(choices: Choices) -> dict[str, object]:
             "train": train_settings(choices),
         },
         "objective_settings": task.objective_settings(choices),
+        "schedule": SCHEDULES[choices.schedule],
         "framework": FRAMEWORKS[choices.framework],
         "form": FORMS[choices.config],
         "launch": LAUNCHERS[choices.launcher],
@@ -119,12 +122,14 @@ def model_settings(choices: Choices) -> tuple[Setting, ...]:
 def train_settings(choices: Choices) -> list[Setting]:
     """The settings below `train`."""
     clip = choices.max_grad_norm or float("inf")
+    schedule = SCHEDULES[choices.schedule]
     unlimited = "; .inf for no clipping" if choices.max_grad_norm == 0 else ""
     settings = [
         Setting("epochs", choices.epochs, "Passes over the training data. The schedule ends with the last.", smoke=2),
         Setting("accumulate", choices.accumulation, "Micro-batches in an optimizer step.", smoke=3),
         Setting("lr", choices.lr, "Peak learning rate. It is not scaled by the number of processes."),
-        Setting("warmup", 0.05, "The part of all steps in which the learning rate rises."),
+        Setting("warmup", 0.05, f"The part of all steps in which the learning rate rises; then it {schedule.words}."),
+        *schedule.settings,
         Setting("weight_decay", choices.weight_decay, "Decay of weights; biases and norms have none."),
     ]
     if choices.optimizer == "sgd":
@@ -161,6 +166,7 @@ def _bindings(choices: Choices) -> Bindings:
         "TrainModule": {"ema": Present() if choices.ema else Fixed("None")},
         "Trainer": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
         "EvaluateAndSave": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
+        "WarmupSchedule": schedule_bindings(choices.schedule),
         "predict": {"amp_dtype": amp},
         "objective_means": {"amp_dtype": amp},
         task.evaluator[1]: {"amp_dtype": amp},

@@ -127,6 +127,9 @@ class TrainSpec(_Part):
     )
     accumulation: Annotated[int, _within(1, 4096)] = Field(default=1, description="Forward passes a step.")
     optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd: with Nesterov momentum.")
+    schedule: Literal["cosine", "constant", "linear", "inverse_sqrt", "wsd", "step"] = Field(
+        default="cosine", description="After a warm-up."
+    )
     lr: Annotated[float, _within(1e-12, 100)] | None = Field(default=None, description="Peak learning rate.")
     weight_decay: Annotated[float, _within(0, 10)] | None = Field(default=None, description="Of weights alone.")
     max_grad_norm: Annotated[float, _within(0, 1e9)] | None = Field(default=None, description="0: no clipping.")

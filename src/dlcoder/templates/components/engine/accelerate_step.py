@@ -24,7 +24,7 @@ from dlcoder.templates.components.engine.objective import (
     with_total,
 )
 from dlcoder.templates.components.engine.run_state import Stateful
-from dlcoder.templates.components.engine.schedule import WarmupCosine
+from dlcoder.templates.components.engine.schedule import WarmupSchedule
 from dlcoder.templates.components.utils.distributed import World
 
 
@@ -46,7 +46,7 @@ class AccelerateStep:
         model: nn.Module,
         objective: Objective,
         optimizer: Optimizer,
-        schedule: WarmupCosine,
+        schedule: WarmupSchedule,
         accelerator: Accelerator,
         *,
         max_grad_norm: float,

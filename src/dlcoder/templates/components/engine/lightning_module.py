@@ -27,7 +27,7 @@ from dlcoder.templates.components.engine.objective import (
     with_total,
 )
 from dlcoder.templates.components.engine.position import Position
-from dlcoder.templates.components.engine.schedule import WarmupCosine
+from dlcoder.templates.components.engine.schedule import WarmupSchedule
 from dlcoder.templates.components.utils.distributed import sum_over_ranks
 
 
@@ -49,7 +49,7 @@ class TrainModule(LightningModule):
         model: nn.Module,
         objective: Objective,
         optimizer: Optimizer,
-        schedule: WarmupCosine,
+        schedule: WarmupSchedule,
         position: Position,
         *,
         max_grad_norm: float,

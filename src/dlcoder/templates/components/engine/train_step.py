@@ -24,7 +24,7 @@ from dlcoder.templates.components.engine.objective import (
     with_total,
 )
 from dlcoder.templates.components.engine.run_state import Stateful
-from dlcoder.templates.components.engine.schedule import WarmupCosine
+from dlcoder.templates.components.engine.schedule import WarmupSchedule
 from dlcoder.templates.components.utils.distributed import World, sum_over_ranks
 from dlcoder.templates.components.utils.parallel import gradient_sync, unwrap
 
@@ -49,7 +49,7 @@ class TrainStep:
         model: nn.Module,
         objective: Objective,
         optimizer: Optimizer,
-        schedule: WarmupCosine,
+        schedule: WarmupSchedule,
         world: World,
         *,
         max_grad_norm: float,

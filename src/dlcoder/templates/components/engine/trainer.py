@@ -13,7 +13,7 @@ from dlcoder.templates.components.datasets.sampler import ResumableBatchSampler
 from dlcoder.templates.components.engine.checkpoint import Checkpointer
 from dlcoder.templates.components.engine.objective import Batch
 from dlcoder.templates.components.engine.position import Position
-from dlcoder.templates.components.engine.schedule import WarmupCosine
+from dlcoder.templates.components.engine.schedule import WarmupSchedule
 from dlcoder.templates.components.utils.distributed import World, on_any_rank
 from dlcoder.templates.components.utils.jsonl import Log
 from dlcoder.templates.components.utils.memory import peak_memory_mb
@@ -25,7 +25,7 @@ class Step(Protocol):
     """An update of the model, called once for each window."""
 
     @property
-    def schedule(self) -> WarmupCosine:
+    def schedule(self) -> WarmupSchedule:
         """Sets the learning rate."""
 
     def __call__(self, window: Sequence[Batch], /) -> dict[str, float]:

@@ -1,16 +1,25 @@
 """Tests of one update by Accelerate."""
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from dlcoder.templates.components.engine.accelerate_step import AccelerateStep, world_of
 from dlcoder.templates.components.engine.ema import Ema
 from dlcoder.templates.components.engine.objective import NonFiniteError
-from dlcoder.templates.components.engine.schedule import WarmupCosine
+from dlcoder.templates.components.engine.schedule import WarmupSchedule
+
+
+@pytest.fixture(autouse=True)
+def state_of_its_own() -> Iterator[None]:
+    """Accelerate refuses a second precision in a process: other tests have theirs."""
+    yield
+    AcceleratorState._reset_state()
 
 
 class CrossEntropy:
@@ -47,7 +56,7 @@ def make(*, max_grad_norm: float = 1e9) -> AccelerateStep:
         model,
         CrossEntropy(),
         optimizer,
-        WarmupCosine(optimizer, peak=0.5, total_updates=100, warmup_updates=0),
+        WarmupSchedule(optimizer, peak=0.5, total_updates=100, warmup_updates=0),
         Accelerator(cpu=True),
         max_grad_norm=max_grad_norm,
         ema=Ema(model, decay=0.9),

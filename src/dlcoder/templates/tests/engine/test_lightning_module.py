@@ -13,7 +13,7 @@ from dlcoder.templates.components.engine.ema import Ema
 from dlcoder.templates.components.engine.lightning_module import TrainModule
 from dlcoder.templates.components.engine.objective import NonFiniteError
 from dlcoder.templates.components.engine.position import Position
-from dlcoder.templates.components.engine.schedule import WarmupCosine
+from dlcoder.templates.components.engine.schedule import WarmupSchedule
 
 Window = list[tuple[Tensor, Tensor]]
 
@@ -65,7 +65,7 @@ def make(*, max_grad_norm: float = 1e9) -> TrainModule:
         model,
         CrossEntropy(),
         optimizer,
-        WarmupCosine(optimizer, peak=0.5, total_updates=100, warmup_updates=0),
+        WarmupSchedule(optimizer, peak=0.5, total_updates=100, warmup_updates=0),
         Position(),
         max_grad_norm=max_grad_norm,
         ema=Ema(model, decay=0.9),

@@ -12,7 +12,7 @@ from torch.multiprocessing.spawn import spawn
 
 from dlcoder.templates.components.engine.ema import Ema
 from dlcoder.templates.components.engine.objective import NonFiniteError
-from dlcoder.templates.components.engine.schedule import WarmupCosine
+from dlcoder.templates.components.engine.schedule import WarmupSchedule
 from dlcoder.templates.components.engine.train_step import TrainStep
 from dlcoder.templates.components.utils.distributed import World
 from dlcoder.templates.components.utils.parallel import parallelize
@@ -56,7 +56,7 @@ def make(
 ) -> TrainStep:
     # Plain SGD: unlike Adam, it shows a gradient of the wrong size.
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    schedule = WarmupCosine(optimizer, peak=0.5, total_updates=100, warmup_updates=0)
+    schedule = WarmupSchedule(optimizer, peak=0.5, total_updates=100, warmup_updates=0)
     return TrainStep(
         parallelize(model, world),
         CrossEntropy(),

@@ -11,7 +11,7 @@ from dlcoder.templates.components.datasets.loader import make_loader
 from dlcoder.templates.components.datasets.sampler import ResumableBatchSampler
 from dlcoder.templates.components.engine.checkpoint import Checkpointer
 from dlcoder.templates.components.engine.position import Position
-from dlcoder.templates.components.engine.schedule import WarmupCosine
+from dlcoder.templates.components.engine.schedule import WarmupSchedule
 from dlcoder.templates.components.engine.trainer import Trainer
 from dlcoder.templates.components.utils.distributed import World
 from dlcoder.templates.components.utils.jsonl import JsonlLog
@@ -33,7 +33,7 @@ class Count:
 
     def __init__(self, stop: StopSignal, stop_after: int) -> None:
         optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
-        self.schedule = WarmupCosine(
+        self.schedule = WarmupSchedule(
             optimizer, peak=0.1, total_updates=9, warmup_updates=0
         )
         self.stop = stop
