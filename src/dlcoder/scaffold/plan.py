@@ -128,7 +128,7 @@ def train_settings(choices: Choices) -> list[Setting]:
         Setting("epochs", choices.epochs, "Passes over the training data. The schedule ends with the last.", smoke=2),
         Setting("accumulate", choices.accumulation, "Micro-batches in an optimizer step.", smoke=3),
         Setting("lr", choices.lr, "Peak learning rate. It is not scaled by the number of processes."),
-        Setting("warmup", 0.05, f"The part of all steps in which the learning rate rises; then it {schedule.words}."),
+        Setting("warmup", 0.05, f"The part of all steps in which the rate rises. Then it {schedule.words}."),
         *schedule.settings,
         Setting("weight_decay", choices.weight_decay, "Decay of weights; biases and norms have none."),
     ]

@@ -21,21 +21,21 @@ class Schedule:
     has_rest: bool = False
 
 
-_COOLDOWN = Setting("cooldown", 0.2, "The last part of the steps after the warm-up, in which the learning rate falls.")
+_COOLDOWN = Setting("cooldown", 0.2, "In which the rate falls: the last part of the steps after the warm-up.")
 _MILESTONES = Setting(
     "milestones",
     (0.6, 0.9),
-    "Where the learning rate drops, as parts of the steps after the warm-up.",
+    "Where the rate drops, as parts of the steps after the warm-up.",
     type="tuple[float, ...]",
 )
-_FACTOR = Setting("milestone_factor", 0.1, "What the learning rate is multiplied by at a milestone.")
+_FACTOR = Setting("milestone_factor", 0.1, "What the rate is multiplied by at a milestone.")
 
 SCHEDULES = {
     "cosine": Schedule("falls by half a cosine", has_rest=True),
     "constant": Schedule("stays"),
-    "linear": Schedule("falls in a straight line", has_rest=True),
-    "inverse_sqrt": Schedule("falls with one over the root of the steps"),
-    "wsd": Schedule("stays, and falls at the end", (_COOLDOWN,), has_rest=True),
+    "linear": Schedule("falls in a line", has_rest=True),
+    "inverse_sqrt": Schedule("falls as 1 / sqrt(n)"),
+    "wsd": Schedule("stays until the cooldown", (_COOLDOWN,), has_rest=True),
     "step": Schedule("drops at milestones", (_MILESTONES, _FACTOR)),
 }
 """By the word of the spec."""
