@@ -17,6 +17,7 @@ from dlcoder.review.catalogue import catalogue as rules
 from dlcoder.sandbox import smoke
 from dlcoder.sandbox.harness import project
 from dlcoder.sandbox.harness.component.catalogue import CHECKS, Entry
+from dlcoder.scaffold.catalogue_entry import render_entry
 from dlcoder.templates.catalogue import Component, TensorSpec, catalogue
 from dlcoder.tools import Listed, available
 from dlcoder.tools.base import AnyTool
@@ -149,7 +150,11 @@ def _component(component: Component) -> Iterator[str]:
     yield from _listing("Pitfalls avoided", component.pitfalls)
     yield from _listing("References", [f"<{r}>" if r.startswith("http") else r for r in component.references])
     yield from _listing("Requires", component.requires)
-    yield f"\n## Source\n\n{_fenced(component.path.read_text(encoding='utf-8'), 'python')}"
+    rendered = None if component.is_module else render_entry(component, {})
+    code = component.path.read_text(encoding="utf-8") if rendered is None else rendered.code
+    yield f"\n## Source\n\n{_fenced(code, 'bash' if component.kind == 'launchers' else 'python')}"
+    if rendered is not None:
+        yield f"\n## Usage\n\n{_fenced(rendered.usage)}"
 
 
 def _tensor(spec: TensorSpec) -> str:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dlcoder.errors import UserError
+from dlcoder.scaffold.catalogue_entry import render_entry
 from dlcoder.scaffold.component import find_component, render_component
 from dlcoder.templates.catalogue import catalogue
 from dlcoder.templates.components.losses.dice_cross_entropy import DiceCrossEntropyLoss
@@ -24,7 +25,7 @@ def load(code: str) -> dict:
 
 @pytest.fixture(scope="module")
 def rendered():
-    return {name: render_component(component, {}) for name, component in catalogue().items()}
+    return {name: render_entry(each, {}) for name, each in catalogue().items() if each.kind != "launchers"}
 
 
 def test_every_component_stands_alone_and_defines_its_symbol(rendered):

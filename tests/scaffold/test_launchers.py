@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from projects import PYTHON, QUICK, write_project
 
-from dlcoder.scaffold.launchers import LAUNCHERS
+from dlcoder.scaffold.launchers import LAUNCHERS, script_name
 
 SLOW = "data.workers=0 data.train_samples=4000 data.val_samples=10 train.epochs=1"
 
@@ -20,7 +20,8 @@ import os, signal, subprocess, sys
 tasks, words = int(os.environ["FAKE_TASKS"]), [word for word in sys.argv[1:] if not word.startswith("--kill-on")]
 started = []
 for number in range(tasks):
-    ids = {"SLURM_PROCID": number, "SLURM_LOCALID": number, "SLURM_NTASKS": tasks, "SLURM_STEP_NODELIST": "n[1-2]"}
+    ids = {"SLURM_PROCID": number, "SLURM_LOCALID": number, "SLURM_NTASKS": tasks, "SLURM_NNODES": 1}
+    ids["SLURM_STEP_NODELIST"] = "n[1-2]"
     environment = {**os.environ, **{name: str(value) for name, value in ids.items()}}
     started.append(subprocess.Popen(words, env=environment))
 with open(os.environ["FAKE_PIDS"] + ".new", "w") as file:
@@ -81,7 +82,7 @@ def steps(project: Path, job: str) -> list[int]:
 def test_shellcheck_finds_nothing(tmp_path: Path, launcher: str) -> None:
     project = write_project(tmp_path / "waves", launcher=launcher)
     scripts = sorted((project / "scripts").iterdir())
-    assert [script.name for script in scripts] == sorted(LAUNCHERS[launcher].scripts)
+    assert [script.name for script in scripts] == sorted(map(script_name, LAUNCHERS[launcher].scripts))
     assert all(os.access(script, os.X_OK) for script in scripts)
     checker = Path(PYTHON).with_name("shellcheck")
     done = subprocess.run(

@@ -18,7 +18,7 @@ from dlcoder.sandbox.validate import validate_code
 from dlcoder.scaffold.component import render_component
 from dlcoder.templates.catalogue import FOLDER, Component, TensorSpec, catalogue
 
-COMPONENTS = catalogue()
+COMPONENTS = {name: component for name, component in catalogue().items() if component.is_module}
 CALLED = [c for c in COMPONENTS.values() if c.example is not None and c.inputs and c.kind in ("losses", "models")]
 MODELS = [c for c in CALLED if c.kind == "models"]
 

@@ -39,6 +39,10 @@ class Rendered:
         """How it is imported, built and called."""
         return self.usage_from(self.filename.removesuffix(".py"))
 
+    def beside(self, module: str) -> dict[str, str]:
+        """Further files that it needs in a project, by path, if it lies in `module`."""
+        return {}
+
     def usage_from(self, module: str) -> str:
         """How it is imported from `module`, built and called."""
         required = [n for n, p in self.component.params.items() if p.required and n not in self.params]
@@ -126,15 +130,15 @@ def render_component(component: Component, params: Mapping[str, Any], name: str 
         UserError: A parameter or its value, or the name, will not do.
     """
     bindings = {component.symbol: _bindings(component, params)} if params else {}
-    sources = _with_siblings(component)
+    sources = with_siblings(component)
     if len(sources) == 1 and not bindings and name in (None, component.symbol):
         return _rendered(component, component.symbol, sources[0], f"{component.id.partition('/')[2]}.py", {})
     source = _standalone(component, sources, bindings)
     symbol = component.symbol
     if name is not None and name != symbol:
-        source = _rename(source, symbol, name)
+        source = renamed(source, symbol, name)
         symbol = name
-    filename = f"{_snake(symbol) if name else component.id.partition('/')[2]}.py"
+    filename = f"{snake(symbol) if name else component.id.partition('/')[2]}.py"
     code = tidy({filename: source}, "dlcoder")[filename]
     return _rendered(component, symbol, code, filename, params)
 
@@ -145,13 +149,9 @@ def _rendered(component: Component, symbol: str, code: str, filename: str, param
 
 
 def _bindings(component: Component, params: Mapping[str, Any]) -> dict[str, Binding]:
+    refuse_unknown(component, params)
     bindings: dict[str, Binding] = {}
     for name, value in params.items():
-        if name not in component.params:
-            near = get_close_matches(name, component.params, n=1)
-            known = ", ".join(component.params) or "none"
-            hint = f"Did you mean {near[0]}?" if near else f"Its parameters are: {known}."
-            raise UserError(f"{component.id} has no parameter {name!r}.", hint)
         default = component.params[name].default
         if isinstance(value, bool | str | None) and not component.params[name].required:
             bindings[name] = Fixed(repr(value))
@@ -167,10 +167,38 @@ def _bindings(component: Component, params: Mapping[str, Any]) -> dict[str, Bind
     return bindings
 
 
+def refuse_unknown(component: Component, params: Mapping[str, Any]) -> None:
+    """Refuse parameters that a component does not have.
+
+    Raises:
+        UserError: There is one; the message names the nearest that it has.
+    """
+    for name in params:
+        if name not in component.params:
+            near = get_close_matches(name, component.params, n=1)
+            known = ", ".join(component.params) or "none"
+            hint = f"Did you mean {near[0]}?" if near else f"Its parameters are: {known}."
+            raise UserError(f"{component.id} has no parameter {name!r}.", hint)
+
+
 def _standalone(component: Component, sources: list[str], bindings: Mapping[str, Mapping[str, Binding]]) -> str:
     """The component's module with the siblings that it imports written before it."""
     modules = [specialize(source, package=COMPONENTS, bindings=bindings) for source in sources]
-    docstring = ast.get_docstring(ast.parse(modules[-1]), clean=False)
+    return merged(modules, modules[-1], component.id)
+
+
+def merged(modules: list[str], main: str, name: str) -> str:
+    """One module of several: their imports, then their definitions in order, each once.
+
+    Args:
+        modules: Sources.
+        main: The source whose docstring it gets.
+        name: What it is, for the message.
+
+    Raises:
+        ValueError: Two of the modules define one name.
+    """
+    docstring = ast.get_docstring(ast.parse(main), clean=False)
     imports: list[str] = []
     bodies: list[str] = []
     owner: dict[str, str] = {}
@@ -188,12 +216,12 @@ def _standalone(component: Component, sources: list[str], bindings: Mapping[str,
                 kept.append(text)
                 for defined in _names(node):
                     if owner.setdefault(defined, text) != text:
-                        raise ValueError(f"{component.id}: two of its modules define {defined}")
+                        raise ValueError(f"{name}: two of its modules define {defined}")
         bodies.append("\n\n".join(kept))
     return f'"""{docstring}"""\n\n' + "".join(dict.fromkeys(imports)) + "\n\n" + "\n\n".join(bodies)
 
 
-def _with_siblings(component: Component) -> list[str]:
+def with_siblings(component: Component) -> list[str]:
     """The sources of everything that a component imports from the catalogue, and its own last."""
     ordered: dict[str, str] = {}
 
@@ -216,7 +244,12 @@ def _names(node: ast.stmt) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def _rename(source: str, old: str, new: str) -> str:
+def renamed(source: str, old: str, new: str) -> str:
+    """The source with one of its names changed.
+
+    Raises:
+        UserError: The new name will not do.
+    """
     if not new.isidentifier() or new in dir(__builtins__):
         raise UserError(
             f"{new!r} cannot be the name of a class.", "Give a Python identifier, such as BoundaryAwareDice."
@@ -226,6 +259,6 @@ def _rename(source: str, old: str, new: str) -> str:
     return re.sub(rf"\b{old}\b", new, source)
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
     """FocalLoss -> focal_loss, MAELoss -> mae_loss."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -1,6 +1,7 @@
 """The forms of a project's settings files, each written from the same YAML."""
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,13 +57,23 @@ def in_form(files: Mapping[str, str], form: ConfigForm, package: str) -> dict[st
     converted: dict[str, str] = {}
     for path, text in files.items():
         if path.startswith("configs/"):
-            converted[path.removesuffix("yaml") + form.suffix] = _convert(text, form.suffix, settings, package)
+            name = path.removesuffix("yaml") + form.suffix
+            converted[name] = convert(text, form.suffix, settings, f"{package}.settings")
         else:
             converted[path] = text
     return converted
 
 
-def _convert(text: str, suffix: str, settings: str, package: str) -> str:
+def convert(text: str, suffix: str, settings: str, module: str, root: str = "Settings") -> str:
+    """Write a settings file in YAML in another form.
+
+    Args:
+        text: The file.
+        suffix: What the form's files end with.
+        settings: The source of the dataclasses.
+        module: What a file in Python imports them from.
+        root: The dataclass of all settings.
+    """
     import yaml
 
     from dlcoder.templates.components.utils.settings_json import to_json
@@ -70,19 +81,17 @@ def _convert(text: str, suffix: str, settings: str, package: str) -> str:
 
     tree = yaml.safe_load(text)
     comment = [line for line in text.splitlines() if line.startswith("#")]
+    if suffix == "yaml":
+        return text
     if suffix == "json":
         return to_json(tree)
     if suffix == "toml":
         return "\n".join([*comment, to_toml(tree)])
-    return _python(tree, [line.removeprefix("# ") for line in comment], settings, package)
-
-
-def _python(tree: Mapping[str, Any], comment: list[str], settings: str, package: str) -> str:
     classes = _classes(settings)
-    value = _construct(tree, "Settings", classes)
-    names = ", ".join(name for name in classes if f"{name}(" in value)
-    paragraphs = f'"""{chr(10).join(comment)}"""'
-    return f"{paragraphs}\n\nfrom {package}.settings import {names}\n\nsettings = {value}\n"
+    value = _construct(tree, root, classes)
+    names = ", ".join(name for name in classes if re.search(rf"\b{name}\(", value))
+    paragraphs = f'"""{chr(10).join(line.removeprefix("# ") for line in comment)}"""'
+    return f"{paragraphs}\n\nfrom {module} import {names}\n\nsettings = {value}\n"
 
 
 def _construct(tree: Mapping[str, Any], name: str, classes: Mapping[str, Mapping[str, str]]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from dlcoder.scaffold.choices import Choices
 from dlcoder.scaffold.config_forms import FORMS
 from dlcoder.scaffold.frameworks import FRAMEWORKS
-from dlcoder.scaffold.launchers import LAUNCHERS
+from dlcoder.scaffold.launchers import LAUNCHERS, script, script_name
 from dlcoder.scaffold.loggers import LOGGERS
 from dlcoder.scaffold.schedules import SCHEDULES
 from dlcoder.scaffold.schedules import bindings as schedule_bindings
@@ -13,6 +13,8 @@ from dlcoder.scaffold.task import Setting
 from dlcoder.scaffold.tasks.table import TASKS
 from dlcoder.templates.bindings import Binding, Bindings, Default, Fixed, Present
 
+PARTS = {"data": "Where samples come from.", "model": "What is trained.", "train": "How it is trained."}
+"""What the parts of the settings are, in their order."""
 _AMP = {"fp32": "None", "bf16": "torch.bfloat16", "fp16": "torch.float16"}
 
 ROLES = {
@@ -36,12 +38,14 @@ class Plan:
         package: The package that components go into.
         bindings: What is known about options of components.
         templates: Project templates by the path of the file that they make.
+        scripts: Launchers by the path of the file that they are.
         context: The variables of project templates.
     """
 
     package: str
     bindings: Bindings
     templates: dict[str, str]
+    scripts: dict[str, str]
     context: dict[str, object]
 
 
@@ -59,15 +63,21 @@ def plan(choices: Choices) -> Plan:
             "evaluate.py": f"results/{task.results}",
             "configs/default.yaml": "configs/default.yaml.j2",
             "configs/smoke.yaml": "configs/smoke.yaml.j2",
-            **{f"scripts/{name}": f"scripts/{name}.j2" for name in LAUNCHERS[choices.launcher].scripts},
             f"{package}/settings.py": "package/settings.py.j2",
             f"{package}/build.py": "package/build.py.j2",
             "tests/conftest.py": "tests/conftest.py.j2",
             "tests/test_settings_files.py": "tests/test_settings_files.py.j2",
             "tests/test_training.py": "tests/test_training.py.j2",
         },
+        scripts=_scripts(choices),
         context=_context(choices),
     )
+
+
+def _scripts(choices: Choices) -> dict[str, str]:
+    config = f"configs/default.{FORMS[choices.config].suffix}"
+    values = {"job_name": choices.package, "cpus": choices.workers + 2, "config": config}
+    return {f"scripts/{script_name(name)}": script(name, values) for name in LAUNCHERS[choices.launcher].scripts}
 
 
 def _context(choices: Choices) -> dict[str, object]:
@@ -80,11 +90,19 @@ def _context(choices: Choices) -> dict[str, object]:
         "source": source,
         "Data": source.symbol,
         "augmented": _augmented(choices),
+        "run_settings": (
+            Setting("seed", choices.seed, "Of weights, order, augmentation and dropout."),
+            Setting(
+                "deterministic", choices.reproducible, "Equal runs give equal bits, at some cost in speed on GPUs."
+            ),
+        ),
         "settings": {
             "data": data_settings(choices),
             "model": model_settings(choices),
             "train": train_settings(choices),
         },
+        "meaning_of": PARTS,
+        "settings_file": f"{choices.package}/settings.py",
         "objective_settings": task.objective_settings(choices),
         "schedule": SCHEDULES[choices.schedule],
         "framework": FRAMEWORKS[choices.framework],

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +27,10 @@ def render(plan: Plan) -> dict[str, str]:
     Returns:
         The text of each file, by its path relative to the project, in order.
     """
-    files = {path: _jinja().get_template(name).render(plan.context) for path, name in plan.templates.items()}
+    files = {path: fill(name, plan.context) for path, name in plan.templates.items()}
     form = plan.context["form"]
     assert isinstance(form, ConfigForm)
-    files = in_form(files, form, plan.package)
+    files = in_form(files, form, plan.package) | plan.scripts
     for component in _reachable(files, plan):
         files |= _component_files(component, plan)
     files = tidy(files, plan.package)
@@ -44,6 +45,11 @@ def render(plan: Plan) -> dict[str, str]:
         files = flat(files, plan.package)
         files = tidy(files, plan.package, modules=top_modules(files))
     return dict(sorted(files.items()))
+
+
+def fill(template: str, context: Mapping[str, object]) -> str:
+    """The text of a project template."""
+    return _jinja().get_template(template).render(context)
 
 
 Component = tuple[str, str]
@@ -112,7 +118,7 @@ def _jinja() -> "jinja2.Environment":
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # code and prose, not HTML
     )
-    environment.filters |= {"py": _py, "yaml": _yaml, "cell": _cell}
+    environment.filters |= {"py": _py, "yaml": _yaml, "cell": _cell, "class_name": class_name}
     return environment
 
 
@@ -128,6 +134,11 @@ def _yaml(value: Any) -> str:
     value = list(value) if isinstance(value, tuple) else value
     text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
     return text.removesuffix("...\n").strip()
+
+
+def class_name(part: str) -> str:
+    """The dataclass of a part of the settings: TrainSettings for train."""
+    return "".join(word.capitalize() for word in part.split("_")) + "Settings"
 
 
 def _cell(text: str) -> str:

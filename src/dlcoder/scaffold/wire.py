@@ -20,6 +20,7 @@ _ALSO_CALLED = {
     "engine": ("engine", "training", "trainer", "core"),
     "utils": ("utils", "util", "common", "helpers"),
 }
+SCRIPTS = "scripts"
 _TESTS = Path(__file__).parent.parent / "templates" / "tests"
 
 
@@ -62,24 +63,48 @@ def wire(rendered: Rendered, root: Path) -> Wiring:
     if not root.is_dir():
         raise UserError(f"{root} is no directory.", "Name the directory of the project.")
     style = style_of(root)
-    folder = _folder(root, style, rendered.component.kind)
+    component = rendered.component
+    folder = _folder(root, style, component.kind)
     path = folder / rendered.filename
+    module = _module(folder, rendered.filename)
+    notes: list[str] = []
+    added = {str(path): rendered.code, **_beside(root, rendered, module)}
     if (root / path).exists():
         raise UserError(
             f"{path} exists already, and nothing was changed.", "Pass `name` to give the component another name."
         )
-    module = _module(folder, rendered.filename)
-    notes: list[str] = []
-    added = {str(path): rendered.code, **_test(root, rendered, module, notes)}
+    if component.is_module:
+        added |= _test(root, rendered, module, notes)
     first_party = (style.import_name or module).partition(".")[0]
     look = (f"line-length={style.line_length}", f'format.quote-style="{style.quotes}"')
     # What was there before keeps its form: only what is new is formatted.
-    files = tidy(added, first_party, look) | _export(root, style, folder, rendered)
+    files = tidy(added, first_party, look)
+    if component.is_module:
+        files |= _export(root, style, folder, rendered)
     return Wiring(root, files, module, notes)
+
+
+def _beside(root: Path, rendered: Rendered, module: str) -> dict[str, str]:
+    """The further files that a component needs, but for those that are there as they should be.
+
+    Raises:
+        UserError: There is another file of that name.
+    """
+    files = {}
+    for path, text in rendered.beside(module).items():
+        if not (root / path).exists():
+            files[path] = text
+        elif (root / path).read_text(encoding="utf-8", errors="replace") != text:
+            raise UserError(f"{path} exists already, and holds something else.", "Move it, or add this without `path`.")
+    return files
 
 
 def _folder(root: Path, style: Style, kind: str) -> Path:
     """Where the project keeps such components, else a new folder of the kind's own name in its package."""
+    if kind == "launchers":
+        return Path(SCRIPTS)
+    if kind == "configs":
+        return style.package
     for name in _ALSO_CALLED[kind]:
         if (root / style.package / name).is_dir():
             return style.package / name
@@ -166,6 +191,8 @@ def write(wiring: Wiring) -> list[str]:
             partial.write_text(text, encoding="utf-8")
             if target.exists():
                 partial.chmod(target.stat().st_mode & 0o777)
+            elif path.startswith(f"{SCRIPTS}/"):
+                partial.chmod(0o755)
             partial.replace(target)
         except OSError as error:
             partial.unlink(missing_ok=True)

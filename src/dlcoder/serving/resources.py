@@ -1,6 +1,5 @@
 """What a client can read: the components, what is known about each cause of failure, and what its runs left."""
 
-import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -73,7 +72,7 @@ def read_resource(uri: str) -> tuple[str, str]:
             return "\n".join(f"- `{kind}/{name}`: {_summary(path)}" for (kind, name), path in components().items()), _MD
         case ["templates", kind, name]:
             files = {f"{kind}/{name}": path for (kind, name), path in components().items()}
-            return _pick("component", f"{kind}/{name}", files).read_text(encoding="utf-8"), _PY
+            return _source(f"{kind}/{name}", _pick("component", f"{kind}/{name}", files))
         case ["causes"]:
             return "\n".join(f"- `{id}`: {cause.title}" for id, cause in load_causes().items()), _MD
         case ["causes", id]:
@@ -100,9 +99,8 @@ def values_of(argument: str, chosen: Mapping[str, str]) -> list[str]:
 
 @cache
 def components() -> dict[tuple[str, str], Path]:
-    """Every component's file by kind and name."""
-    files = sorted(path for path in _COMPONENTS.glob("*/*.py") if not path.stem.startswith("_"))
-    return {(path.parent.name, path.stem): path for path in files}
+    """Every component's sidecar by kind and name."""
+    return {(path.parent.name, path.stem): path for path in sorted(_COMPONENTS.glob("*/*.yaml"))}
 
 
 def cause_page(cause: Cause) -> str:
@@ -135,6 +133,18 @@ def _code(text: str) -> list[str]:
     return ["```", text.strip(), "```"] if text.strip() else []
 
 
-def _summary(path: Path) -> str:
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return docstring.partition("\n")[0]
+def _summary(sidecar: Path) -> str:
+    """Its first line, without what reads all of it."""
+    first = sidecar.read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("summary: ").strip('"')
+
+
+def _source(component: str, sidecar: Path) -> tuple[str, str]:
+    """The code of a component, as it is without parameters."""
+    if (file := sidecar.with_suffix(".py")).is_file():
+        return file.read_text(encoding="utf-8"), _PY
+    from dlcoder.scaffold.catalogue_entry import render_entry
+    from dlcoder.scaffold.component import find_component
+
+    rendered = render_entry(find_component(component), {})
+    return rendered.code, _PY if rendered.filename.endswith(".py") else "text/x-shellscript"

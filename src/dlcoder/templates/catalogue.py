@@ -89,8 +89,13 @@ class Component(_Record):
 
     @property
     def path(self) -> Path:
-        """The file with its code."""
+        """The file with its code, if it is a module of Python."""
         return FOLDER / f"{self.id}.py"
+
+    @property
+    def is_module(self) -> bool:
+        """Whether it is a module of Python: else it is made by what the scaffold makes such files by."""
+        return self.kind not in ("configs", "launchers")
 
 
 @cache

@@ -7,18 +7,18 @@ from pydantic import BaseModel, Field
 
 from dlcoder.tools.base import Call, Tool, ToolInput, ToolOutput
 
-Kind = Literal["losses", "models", "datasets", "metrics", "engine", "utils"]
+Kind = Literal["losses", "models", "datasets", "metrics", "engine", "utils", "configs", "launchers"]
 
 _DESCRIPTION = """\
-Lists dlcoder's PyTorch components. Narrow with `kind` or with words in `query` ("imbalanced segmentation"). Get one \
-with render_template."""
+Lists components, config files, launch scripts. Narrow with `kind` or words in `query` ("imbalanced segmentation"). \
+Get one with render_template."""
 
 
 class ListTemplatesInput(ToolInput):
     """What to look for."""
 
     kind: Kind | None = Field(None, description="Only this kind.")
-    query: str | None = Field(None, description="Words that the name, the summary or the tags must hold.")
+    query: str | None = Field(None, description="Words of name, summary, tags.")
 
 
 class TemplateItem(BaseModel):

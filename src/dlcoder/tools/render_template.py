@@ -44,7 +44,8 @@ class RenderTemplateOutput(ToolOutput):
 
     def text(self) -> str:
         """The code, how to use it, and what was proved."""
-        parts = [f"{self.filename}:", "```python", self.code.rstrip(), "```"]
+        language = "python" if self.filename.endswith(".py") else "bash"
+        parts = [f"{self.filename}:", f"```{language}", self.code.rstrip(), "```"]
         if self.files:
             parts = [f"Written: {', '.join(self.files)}."]
         elif self.diff is not None:
@@ -78,12 +79,13 @@ def _verdict(report: Report | None) -> str:
 async def _run(arguments: RenderTemplateInput, call: Call) -> RenderTemplateOutput:
     import asyncio
 
-    from dlcoder.scaffold.component import find_component, render_component
+    from dlcoder.scaffold.catalogue_entry import render_entry
+    from dlcoder.scaffold.component import find_component
     from dlcoder.scaffold.wire import wire, write
 
     call.progress("rendering", 0.0)
     component = find_component(arguments.template)
-    rendered = await asyncio.to_thread(render_component, component, arguments.params, arguments.name)
+    rendered = await asyncio.to_thread(render_entry, component, arguments.params, arguments.name)
     wiring = wire(rendered, call.roots.resolve(arguments.path)) if arguments.path is not None else None
     report = await _prove(rendered, call) if arguments.validate_ else None
     if wiring and not arguments.dry_run and report is not None and not report.passed:
@@ -104,6 +106,10 @@ async def _run(arguments: RenderTemplateInput, call: Call) -> RenderTemplateOutp
 async def _prove(rendered: "Rendered", call: Call) -> Report:
     from dlcoder.sandbox.validate import validate_code
 
+    if not rendered.component.is_module:
+        from dlcoder.scaffold.entry_proof import prove
+
+        return await prove(rendered, call.progress)
     proof = rendered.proof()
     if proof is not None:
         kind, contract = proof

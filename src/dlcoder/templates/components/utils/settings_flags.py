@@ -85,14 +85,14 @@ def load_settings(
 def _leaves(cls: type[Any], outer: str = "") -> Iterator[tuple[str, Any, str]]:
     """Yield the full name of each setting, its type, and what it means."""
     kinds, meanings = get_type_hints(cls), _meanings(cls)
-    for field in dataclasses.fields(cls):
-        name, kind = outer + field.name, kinds[field.name]
+    for each in dataclasses.fields(cls):
+        name, kind = outer + each.name, kinds[each.name]
         if dataclasses.is_dataclass(kind):
             yield from _leaves(kind, f"{name}.")  # type: ignore[arg-type]
         else:
-            known = field.default is not dataclasses.MISSING
-            default = f"Default: {field.default}." if known else ""
-            yield name, kind, f"{meanings.get(field.name, '')} {default}".strip()
+            known = each.default is not dataclasses.MISSING
+            default = f"Default: {each.default}." if known else ""
+            yield name, kind, f"{meanings.get(each.name, '')} {default}".strip()
 
 
 def _meanings(cls: type[Any]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 # that torchrun would set.
 #
 #   srun --nodes 2 --ntasks-per-node 8 --gpus-per-node 8 scripts/srun.sh \
-#       --config configs/default.{{ form.suffix }} --run-dir runs/big --resume
+#       --config configs/default.yaml --run-dir runs/big --resume
 #
 # With --resume, a restarted job goes on where the last checkpoint is, so the same command
 # serves the first start and every later one. --run-dir must be on a shared disk.
@@ -13,9 +13,7 @@ cd "$(dirname "$0")/.."
 export RANK="${SLURM_PROCID:?start this script by srun, which sets SLURM_PROCID}"
 export LOCAL_RANK="$SLURM_LOCALID"
 export WORLD_SIZE="$SLURM_NTASKS"
-{% if c.framework == "lightning" %}
 export LOCAL_WORLD_SIZE="$((SLURM_NTASKS / SLURM_NNODES))"
-{% endif %}
 hosts="$(scontrol show hostnames "$SLURM_STEP_NODELIST")"
 export MASTER_ADDR="${hosts%%$'\n'*}"
 # Two jobs that share a node must not meet at one port.
