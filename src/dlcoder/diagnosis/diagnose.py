@@ -147,6 +147,9 @@ def _hypothesis(scored: Scored, facts: Facts) -> Hypothesis:
     )
 
 
+_GOES_ON = ("progress.losses", "progress.metrics", "done.finished", "said.runs")
+
+
 def _complains(facts: Facts) -> bool:
     """Whether the user says that the run does not get on, which its log need not show."""
     said = (f for f in facts if f.line is not None and f.line.source == "context")
@@ -156,7 +159,7 @@ def _complains(facts: Facts) -> bool:
 def _status(scored: Sequence[Scored], facts: Facts) -> Status:
     """`failed`, `degraded`, `healthy` or `unknown`."""
     crash = "any.crash" in facts
-    progress = any(name in facts for name in ("progress.losses", "progress.metrics", "done.finished", "said.runs"))
+    progress = "any.log" in facts and any(name in facts for name in _GOES_ON)
     best = scored[0] if scored else None
     strength = best.score - load_signatures().priors[best.cause] if best else 0.0
     if "rank.raised" in facts and best is not None:
@@ -338,6 +341,8 @@ def _gather(
         lines += own
     told += shared_facts(lines)
     facts = Facts(told)
+    if any(reading.document.lines for reading in readings):
+        facts.add(Fact("any.log"))
     for fact in _derived(told):
         facts.add(fact)
     return facts, readings, chosen

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dlcoder.diagnosis.collectives import collective_facts
 from dlcoder.diagnosis.echoes import without_echoes
@@ -108,9 +109,15 @@ def log_facts(lines: Sequence[Line], whole: bool = True) -> tuple[list[Fact], li
     return without_echoes(facts, exceptions, lines), exceptions
 
 
+_SCRIPTS_MEET = re.compile("(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
+"""Chinese is written without spaces: there, words of another script have no boundary of their own."""
+
+
 def prose_facts(lines: Sequence[Line], scope: Scope) -> list[Fact]:
     """The facts of what the user says, of code, or of a description of the environment."""
     facts = pattern_facts(lines, scope)
+    spaced = [replace(line, text=_SCRIPTS_MEET.sub(" ", line.text)) for line in lines]
+    facts += pattern_facts([new for new, old in zip(spaced, lines, strict=True) if new.text != old.text], scope)
     return [Fact(f.id, f.line, f.weights, "clue" if scope != "environment" else f.role, f.note) for f in facts]
 
 

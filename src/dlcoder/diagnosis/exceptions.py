@@ -455,41 +455,43 @@ def _attribute_facts(raised: Raised) -> list[Fact]:
     return facts
 
 
+_PACKAGE_ALIASES = frozenset(["pl", "np", "plt", "nn", "optim", "transforms", "tf", "smp", "sns", "pd", "hvd", "tio"])
+
+
+def _keyword_fact(raised: Raised, keyword: re.Match[str], code: str) -> Fact:
+    """Whose keyword it is that a call does not know."""
+    deepest = raised.deepest
+    callee = (keyword[1] or keyword[3] or "").split(".")
+    if callee[-1] == "forward":
+        return Fact("call.own-keyword", raised.line, note="the module's forward has no such argument")
+    owner = next((part for part in callee if part not in ("__init__", "__new__", "")), "")
+    if owner.endswith("Trainer") and callee[-1] not in ("__init__", owner):
+        return Fact("call.library-keyword", raised.line, note="the library calls its hooks with other arguments")
+    called = re.search(r"([\w.]+)\(\*?\*?", code)
+    names = {owner, *(re.findall(r"(\w+)\(", code))}
+    in_config = deepest and _CONFIG_FRAME.search(deepest.file + deepest.function)
+    if _CONFIG_CODE.search(code) or (in_config and not names & _LIBRARY_CALLEES):
+        return Fact("call.config-keyword", raised.line, note="the keyword comes out of the configuration")
+    package = called[1].split(".")[0].lower() if called else ""
+    if names & _LIBRARY_CALLEES or _library_of(deepest) in LIBRARIES or package in LIBRARIES | _PACKAGE_ALIASES:
+        return Fact("call.library-keyword", raised.line, note="the keyword does not exist in the installed version")
+    return Fact("call.own-keyword", raised.line)
+
+
 def _call_facts(raised: Raised) -> list[Fact]:
     text = raised.message
     own, deepest = raised.own, raised.deepest
     code = (deepest.code if deepest else "") + " " + (own.code if own else "")
     keyword = _KEYWORD.search(text)
     if keyword:
-        callee = (keyword[1] or keyword[3] or "").split(".")
-        if callee[-1] == "forward":
-            return [Fact("call.own-keyword", raised.line, note="the module's forward has no such argument")]
-        owner = next((part for part in callee if part not in ("__init__", "__new__", "")), "")
-        called = re.search(r"([\w.]+)\(\*?\*?", code)
-        names = {owner, *(re.findall(r"(\w+)\(", code))}
-        from_config = bool(_CONFIG_CODE.search(code))
-        if from_config or (
-            deepest and _CONFIG_FRAME.search(deepest.file + deepest.function) and not names & _LIBRARY_CALLEES
-        ):
-            return [Fact("call.config-keyword", raised.line, note="the keyword comes out of the configuration")]
-        if names & _LIBRARY_CALLEES or (_library_of(deepest) in LIBRARIES and _library_of(deepest)):
-            return [
-                Fact("call.library-keyword", raised.line, note="the keyword does not exist in the installed version")
-            ]
-        if called and called[1].split(".")[0].lower() in (
-            LIBRARIES | {"pl", "np", "plt", "nn", "optim", "transforms", "tf", "smp", "sns", "pd", "hvd", "tio"}
-        ):
-            return [
-                Fact("call.library-keyword", raised.line, note="the keyword does not exist in the installed version")
-            ]
-        return [Fact("call.own-keyword", raised.line)]
+        return [_keyword_fact(raised, keyword, code)]
     if re.search(
         r"missing \d+ required (?:positional|keyword-only) argument|takes (?:from )?\d+ (?:to \d+ )?positional "
         r"arguments? but",
         text,
     ):
         library = _library_of(deepest)
-        if library in LIBRARIES and library not in ("torch",) and not own:
+        if library in LIBRARIES and library != "torch":
             return [Fact("call.library-arguments", raised.line)]
         return [Fact("call.arguments", raised.line)]
     if _TEXT_NUMBER.search(text) and (_OPTIM_FRAME.search(_stack(raised)) or _CONFIG_CODE.search(code)):

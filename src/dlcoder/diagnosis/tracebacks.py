@@ -23,7 +23,9 @@ _CHAIN = re.compile(
     r"During handling of the above exception|direct cause of the following exception"
     r"|-- Process \d+ terminated with the following error"
 )
-LIBRARY = re.compile(r"(?:site|dist)-packages[/\\]([\w.\-]+)|[/\\](?:lib[/\\])?python\d(?:\.\d+)?[/\\]([\w]+)")
+LIBRARY = re.compile(
+    r"(?:site|dist)-packages[/\\]([\w.\-]+)|[/\\](?:lib[/\\])?python\d(?:\.\d+)?[/\\](?!site-|dist-)(\w+)"
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Frame:
         """The installed package that the file belongs to, or an empty string for the user's own code."""
         found = LIBRARY.search(self.file)
         return (found[1] or found[2] or "").removesuffix(".py").lower() if found else ""
+
+
+_LOOKUPS = ("__getattr__", "__getattribute__")
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ class Raised:
 
     @property
     def deepest(self) -> Frame | None:
-        """The deepest frame."""
-        return self.frames[-1] if self.frames else None
+        """The deepest frame that does more than look an attribute up."""
+        return next((frame for frame in reversed(self.frames) if frame.function not in _LOOKUPS), None)
 
 
 @dataclass

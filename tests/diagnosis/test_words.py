@@ -1,0 +1,39 @@
+"""What users say of a run, without a log that shows it."""
+
+import pytest
+
+from dlcoder.diagnosis.diagnose import diagnose, judge
+
+SAID = {
+    "After 3000 steps everything turns to NaN, clipping the LSTM's gradients is no help": "nan-exploding-grad",
+    "The gradients get NaN now and then; the loss divides by the norm of each vector": "nan-domain-op",
+    "A batch without any foreground pixels gives NaN": "nan-loss-unnormalized",
+    "NaN whenever a sentence is nothing but padding": "nan-all-masked",
+    "Lora 微调时grad_norm显示nan 用的是fp16": "nan-amp-overflow",
+    "The loss went from 0.8 to 4000 all of a sudden": "nan-lr-too-high",
+    "训练时loss一直不下降 准确率一直是0.1": "not-learning-bug",
+    "The learning rate becomes 0 after five epochs": "not-learning-lr",
+    "Host RAM piles up with every epoch until the process is gone; I append all predictions to a list": "oom-leak",
+    "The first epoch is fine, then GPU memory explodes in validation": "oom-eval",
+    "It pauses for ever in `for batch in train_loader` and does not continue": "ddp-dataloader-hang",
+    "Once I call model.eval() the results are random": "train-eval-gap",
+    "Each epoch takes ten times as long since I print every metric": "perf-sync",
+    "加了一个新的loss之后 多卡训练卡住 单卡正常": "ddp-divergent-branch",
+    "两台机器 启动之后一直卡住不动": "dist-rdzv-unreachable",
+}
+
+
+@pytest.mark.parametrize(("words", "cause"), SAID.items(), ids=SAID.values())
+def test_a_complaint_leads_to_its_cause(words: str, cause: str) -> None:
+    _, scored = judge("", words)
+    assert cause in [entry.cause for entry in scored[:3]]
+
+
+def test_words_alone_never_make_a_run_healthy() -> None:
+    assert diagnose("", context="The code runs fine. I would like to understand why.").status == "unknown"
+
+
+def test_what_the_log_shows_outweighs_what_is_said() -> None:
+    log = "RuntimeError: mat1 and mat2 shapes cannot be multiplied (32x512 and 1024x10)"
+    _, scored = judge(log, "I changed the learning rate and got NaN before")
+    assert scored[0].cause == "shape-matmul"
