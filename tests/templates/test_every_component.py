@@ -12,6 +12,7 @@ import anyio
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dlcoder.progress import silent
 from dlcoder.sandbox.validate import validate_code
@@ -21,6 +22,32 @@ from dlcoder.templates.catalogue import FOLDER, Component, TensorSpec, catalogue
 COMPONENTS = {name: component for name, component in catalogue().items() if component.is_module}
 CALLED = [c for c in COMPONENTS.values() if c.example is not None and c.inputs and c.kind in ("losses", "models")]
 MODELS = [c for c in CALLED if c.kind == "models"]
+LOSSES = [c for c in CALLED if c.kind == "losses"]
+WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal.default", "unique")
+"""Operations whose result the processor must wait for, in parts of their names."""
+
+
+CLASS_LABELS = [
+    pytest.param(c, name, id=c.id)
+    for c in LOSSES
+    for name, spec in c.inputs.items()
+    # To these, labels are names of which only the equal ones matter, or say what to leave out; FCOS has a file of its own.
+    if spec.dtype == "int64" and spec.range and not re.search("contrastive|triplet|boundary|mae_|fcos", c.id)
+]
+
+
+class Waits(TorchDispatchMode):
+    """Collects the operations that would make a GPU's processor wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        by_mask = "aten.index" in str(func) and any(getattr(i, "dtype", None) == torch.bool for i in args[1])
+        if by_mask or any(word in str(func) for word in WAITS):
+            self.found.append(str(func))
+        return func(*args, **(kwargs or {}))
 
 
 def symbol(component: Component) -> Any:
@@ -180,6 +207,52 @@ def test_samples_of_a_batch_do_not_see_each_other_in_evaluation(component: Compo
     both = first_of(model(**values))
     first = first_of(model(**{name: value[:1] for name, value in values.items()}))
     torch.testing.assert_close(both[:1], first, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("component", CALLED, ids=named)
+def test_a_step_never_waits_for_the_device(component: Component) -> None:
+    target, values = build(component), inputs(component)
+    with Waits() as waits:
+        output = first_of(target(**values))
+        if output.requires_grad:
+            output.sum().backward()
+    assert waits.found == []
+
+
+@pytest.mark.parametrize("component", CALLED, ids=named)
+def test_it_compiles_without_a_graph_break_to_the_same_value(component: Component) -> None:
+    torch._dynamo.reset()
+    target, values = build(component), inputs(component)
+    if isinstance(target, torch.nn.Module):
+        target.eval()
+    compiled = torch.compile(target, fullgraph=True, backend="eager")
+    torch.manual_seed(2)
+    expected = first_of(target(**values))
+    torch.manual_seed(2)
+    torch.testing.assert_close(first_of(compiled(**values)), expected)
+
+
+@pytest.mark.parametrize("component", [c for c in LOSSES if "B" in sizes(c)], ids=named)
+def test_a_loss_of_no_samples_is_zero_or_refused(component: Component) -> None:
+    values = {name: v.requires_grad_() if v.is_floating_point() else v for name, v in inputs(component, 0).items()}
+    try:
+        value = call(component, values, 0)
+    except ValueError as refused:
+        assert str(refused)
+    else:
+        value.backward()
+        assert value == 0
+
+
+@pytest.mark.parametrize("wrong", ["high", -7])
+@pytest.mark.parametrize(("component", "name"), CLASS_LABELS)
+def test_a_label_that_is_no_class_is_refused(component: Component, name: str, wrong: str | int) -> None:
+    values = inputs(component)
+    spec = component.inputs[name]
+    assert spec.range is not None
+    values[name].view(-1)[0] = int(resolve(spec.range[1], sizes(component))) if wrong == "high" else wrong
+    with pytest.raises((RuntimeError, IndexError)):
+        call(component, values)
 
 
 def test_every_rendered_component_passes_its_battery() -> None:

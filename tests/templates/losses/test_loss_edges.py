@@ -60,17 +60,6 @@ def test_a_label_that_is_no_class_is_refused(name):
         SEGMENTATION[name][0](randn(2, 4, 8, 8), target)
 
 
-@segmentation
-def test_a_segmentation_loss_compiles_without_a_graph_break(name):
-    if name == "boundary":
-        loss = boundary.BoundaryLoss()
-        arguments = (randn(2, 4, 8, 8), mask(), randn(2, 4, 8, 8, seed=2))
-    else:
-        loss, arguments = SEGMENTATION[name][0], (randn(2, 4, 8, 8), mask())
-    compiled = torch.compile(loss, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(*arguments), loss(*arguments))
-
-
 def test_focal_loss_below_gamma_one_has_a_finite_gradient_at_saturation():
     for loss, target in (
         (focal.FocalLoss(gamma=0.5), labels(4, 2, 8, 8)),

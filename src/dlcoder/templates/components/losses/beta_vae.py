@@ -49,7 +49,14 @@ class BetaVAELoss(nn.Module):
             target: What went in, the same shape.
             mean: mu of the posterior `(B, D)`.
             log_variance: log sigma^2 of the posterior `(B, D)`; clamped to [-20, 20].
+
+        Raises:
+            ValueError: The shapes of reconstruction and target differ.
         """
+        if reconstruction.shape != target.shape:
+            raise ValueError(
+                f"shapes differ: {tuple(reconstruction.shape)}, {tuple(target.shape)}"
+            )
         dtype = torch.promote_types(reconstruction.dtype, torch.float32)
         reconstruction, target = reconstruction.to(dtype), target.to(dtype)
         if self.likelihood == "bernoulli":
@@ -61,4 +68,4 @@ class BetaVAELoss(nn.Module):
         # exp overflows float32 at 88; the posterior is a point or noise long before.
         log_variance = log_variance.to(dtype).clamp(-20, 20)
         kl = (mean.to(dtype).square() + log_variance.exp() - 1 - log_variance).sum() / 2
-        return (distance + self.beta * kl) / len(target)
+        return (distance + self.beta * kl) / max(len(target), 1)

@@ -58,7 +58,7 @@ def signed_distance(target: Tensor, num_classes: int) -> Tensor:
     Outside a class, the distance to its nearest pixel; inside, one minus the distance
     to the nearest pixel without it. A class that is absent or everywhere has the map 0.
     """
-    maps = torch.zeros(num_classes, *target.shape)
+    maps = torch.zeros(num_classes, *target.shape, device=target.device)
     for index in range(num_classes):
         inside = target == index
         if inside.any() and not inside.all():
@@ -72,7 +72,7 @@ def _distance_to(mask: Tensor) -> Tensor:
     """Return the Euclidean distance to the nearest true pixel, `(H, W)`; exact."""
     height, width = mask.shape
     far = height + width
-    row = torch.arange(height).unsqueeze(1)
+    row = torch.arange(height, device=mask.device).unsqueeze(1)
     # The nearest true pixel of the own column is the last above or the first below.
     above = row.where(mask, -far).cummax(dim=0).values
     below = row.where(mask, 2 * far).flip(0).cummin(dim=0).values.flip(0)

@@ -43,7 +43,14 @@ class BoxIoULoss(nn.Module):
             boxes: Predicted corners x1, y1, x2, y2 with x1 <= x2 and y1 <= y2, `(N,
                 4)`.
             target: True corners `(N, 4)`.
+
+        Raises:
+            ValueError: The shapes differ, and would broadcast without a word.
         """
+        if boxes.shape != target.shape:
+            raise ValueError(
+                f"shapes differ: {tuple(boxes.shape)} and {tuple(target.shape)}"
+            )
         # Areas of pixel coordinates overflow half precision.
         boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
         target = target.to(boxes.dtype)

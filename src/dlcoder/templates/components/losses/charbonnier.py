@@ -32,6 +32,9 @@ class CharbonnierLoss(nn.Module):
         Args:
             prediction: Any shape.
             target: The same shape.
+
+        Raises:
+            ValueError: The shapes differ, and would broadcast without a word.
         """
         if prediction.shape != target.shape:
             raise ValueError(
@@ -42,4 +45,5 @@ class CharbonnierLoss(nn.Module):
         )
         # hypot neither overflows nor loses eps, which squared is below the resolution
         # of half precision.
-        return torch.hypot(difference, torch.full_like(difference, self.eps)).mean()
+        penalty = torch.hypot(difference, torch.full_like(difference, self.eps))
+        return penalty.sum() / max(penalty.numel(), 1)

@@ -64,7 +64,14 @@ class DiffusionLoss(nn.Module):
             clean: x_0 `(B, ...)`.
             noise: Standard normal noise, the same shape.
             step: Index of the step of each sample `(B,)`, int64.
+
+        Raises:
+            ValueError: The network's output has another shape than the samples.
         """
+        if prediction.shape != clean.shape:
+            raise ValueError(
+                f"shapes differ: {tuple(prediction.shape)} and {tuple(clean.shape)}"
+            )
         dtype = torch.promote_types(prediction.dtype, torch.float32)
         prediction, clean, noise = (x.to(dtype) for x in (prediction, clean, noise))
         if self.prediction == "epsilon":
@@ -75,7 +82,7 @@ class DiffusionLoss(nn.Module):
         else:
             target = clean
         error = (prediction - target).square().flatten(1).mean(dim=1)
-        return (self.weight[step] * error).mean()
+        return (self.weight[step] * error).sum() / max(len(error), 1)
 
     def _weights(self, alpha_bar: Tensor, gamma: float | None) -> Tensor:
         """Return the weight of every step `(T,)`, written without dividing by SNR."""

@@ -53,7 +53,7 @@ class DINOLoss(nn.Module):
             ValueError: There is no pair of different views.
         """
         views, global_views = len(student), len(teacher)
-        if views < 2 or not 1 <= global_views <= views:
+        if views < 2 or not 1 <= global_views <= views or student.numel() == 0:
             raise ValueError(f"no pairs in {views} views with {global_views} global")
         dtype = torch.promote_types(student.dtype, torch.float32)
         teacher = teacher.detach().to(dtype)

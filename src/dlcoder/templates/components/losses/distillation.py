@@ -49,10 +49,7 @@ class DistillationLoss(nn.Module):
         divergence = F.kl_div(
             student_log, teacher_log, reduction="none", log_target=True
         ).sum(dim=-1)
+        scaled = divergence * self.temperature**2
         if valid is None:
-            return divergence.mean() * self.temperature**2
-        return (
-            divergence.where(valid, 0).sum()
-            / valid.sum().clamp_min(1)
-            * self.temperature**2
-        )
+            return scaled.sum() / max(scaled.numel(), 1)
+        return scaled.where(valid, 0).sum() / valid.sum().clamp_min(1)

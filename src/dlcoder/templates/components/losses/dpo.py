@@ -25,6 +25,8 @@ class DPOLoss(nn.Module):
 
     def __init__(self, *, beta: float = 0.1, label_smoothing: float = 0.0) -> None:
         super().__init__()
+        if beta <= 0:
+            raise ValueError(f"beta must be above 0, got {beta}")
         if not 0 <= label_smoothing < 0.5:
             raise ValueError(f"label_smoothing must be in [0, 0.5): {label_smoothing}")
         self.beta = beta
@@ -44,14 +46,23 @@ class DPOLoss(nn.Module):
             rejected: log p of the rejected answers under the policy `(B,)`.
             reference_chosen: log p of the chosen under the frozen reference `(B,)`.
             reference_rejected: log p of the rejected under the reference `(B,)`.
+
+        Raises:
+            ValueError: The shapes differ, and would broadcast without a word.
         """
+        shapes = [
+            tuple(x.shape)
+            for x in (chosen, rejected, reference_chosen, reference_rejected)
+        ]
+        if any(shape != shapes[0] for shape in shapes):
+            raise ValueError(f"shapes differ: {shapes}")
         dtype = torch.promote_types(chosen.dtype, torch.float32)
         policy = chosen.to(dtype) - rejected.to(dtype)
         reference = (reference_chosen.to(dtype) - reference_rejected.to(dtype)).detach()
         margin = self.beta * (policy - reference)
         kept = (1 - self.label_smoothing) * F.logsigmoid(margin)
         swapped = self.label_smoothing * F.logsigmoid(-margin)
-        return -(kept + swapped).mean()
+        return -(kept + swapped).sum() / max(margin.numel(), 1)
 
 
 def sequence_log_probs(

@@ -79,7 +79,9 @@ class FCOSLoss(nn.Module):
         )
         target, true_distances = assign(locations.to(dtype), boxes, labels)
         positive = target >= 0
-        classes = F.one_hot(target + 1, logits.shape[2] + 1)[..., 1:]
+        # One column more, for the background, which is left out again.
+        classes = logits.new_zeros(*logits.shape[:2], logits.shape[2] + 1)
+        classes = classes.scatter_(2, target.unsqueeze(2) + 1, 1)[..., 1:]
         sums = {
             "class": self.focal(logits, classes, normalizer=target.new_ones(())),
             "box": _giou_loss(distances, true_distances).where(positive, 0).sum(),

@@ -44,17 +44,22 @@ class GANLoss(nn.Module):
         dtype = torch.promote_types(real.dtype, torch.float32)
         real, fake = real.to(dtype), fake.to(dtype)
         if self.kind == "hinge":
-            return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+            return _mean(F.relu(1 - real)) + _mean(F.relu(1 + fake))
         if self.kind == "non_saturating":
-            return F.softplus(-real).mean() + F.softplus(fake).mean()
-        return fake.mean() - real.mean()
+            return _mean(F.softplus(-real)) + _mean(F.softplus(fake))
+        return _mean(fake) - _mean(real)
 
     def forward(self, fake: Tensor) -> Tensor:
         """Return the generator's scalar loss for the scores of its samples."""
         fake = fake.to(torch.promote_types(fake.dtype, torch.float32))
         if self.kind == "non_saturating":
-            return F.softplus(-fake).mean()
-        return -fake.mean()
+            return _mean(F.softplus(-fake))
+        return -_mean(fake)
+
+
+def _mean(scores: Tensor) -> Tensor:
+    """Return the mean, which is 0 of no scores."""
+    return scores.sum() / max(scores.numel(), 1)
 
 
 def gradient_penalty(

@@ -50,15 +50,16 @@ class InfoNCELoss(nn.Module):
         dtype = torch.promote_types(query.dtype, torch.float32)
         query, key = (F.normalize(x.to(dtype), dim=-1) for x in (query, key))
         queries, keys, rank = gather_pair(query, key)
-        scale: Tensor | float = 1 / self.temperature
         if log_scale is not None:
             scale = log_scale.clamp_max(math.log(100)).exp()
+            query, key = query * scale, key * scale
+        temperature = self.temperature if log_scale is None else 1.0
         own = torch.arange(len(query), device=query.device) + rank * len(query)
         with torch.autocast(query.device.type, enabled=False):
-            logits = query * scale @ keys.T
+            logits = query @ keys.T / temperature
             if not self.symmetric:
                 return F.cross_entropy(logits, own)
             # Of one rank the other direction is the same table, read by columns.
-            alone = queries is query
-            reverse = logits.T if alone else key * scale @ queries.T
+            alone = len(queries) == len(query)
+            reverse = logits.T if alone else key @ queries.T / temperature
         return (F.cross_entropy(logits, own) + F.cross_entropy(reverse, own)) / 2

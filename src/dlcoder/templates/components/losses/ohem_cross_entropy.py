@@ -58,6 +58,8 @@ class OhemCrossEntropyLoss(nn.Module):
         valid = target != self.ignore_index
         ce = -target_log_prob(logits, target.where(valid, 0)).where(valid, 0)
         ce, valid = ce.flatten(), valid.flatten()
+        if ce.numel() == 0:
+            return ce.sum()
         kept_count = max(1, round(self.min_kept * ce.numel()))
         least_kept_loss = ce.detach().topk(kept_count, sorted=False).values.amin()
         keep = valid & (ce.detach() >= least_kept_loss.clamp_max(self.hard_loss))

@@ -53,6 +53,6 @@ class SigmoidFocalLoss(nn.Module):
         loss = torch.exp(self.gamma * log_miss) * bce
         if self.alpha is not None:
             loss = loss * (self.alpha * target + (1 - self.alpha) * (1 - target))
-        return (
-            loss.mean() if normalizer is None else loss.sum() / normalizer.clamp_min(1)
-        )
+        if normalizer is None:
+            return loss.sum() / max(loss.numel(), 1)
+        return loss.sum() / normalizer.clamp_min(1)

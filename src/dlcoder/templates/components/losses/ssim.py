@@ -58,8 +58,12 @@ class SSIMLoss(nn.Module):
             target: The same shape.
 
         Raises:
-            ValueError: The images are smaller than the window at the coarsest scale.
+            ValueError: There are no images, they are smaller than the window at the
+                coarsest scale, or their shapes differ.
         """
+        if prediction.shape != target.shape or len(target) == 0:
+            shapes = f"{tuple(prediction.shape)} and {tuple(target.shape)}"
+            raise ValueError(f"give images of one shape, not {shapes}")
         shrink = 1 << (self.scales - 1)
         smallest = (len(self.taps) - 1) * shrink + 1
         if min(prediction.shape[-2:]) < smallest:

@@ -3,8 +3,8 @@
 Detections of a class are matched to boxes in the order of their scores: each takes the
 free box of the highest overlap, if that reaches the threshold. Precision, made to fall
 with recall, is read at 101 recalls; the mean over recalls, classes and the thresholds
-0.50, 0.55, ..., 0.95 is `map`. At most 100 detections an image count. A detection of a
-crowd region is neither right nor wrong.
+0.50, 0.55, ..., 0.95 is `map`. Of a class, at most 100 detections an image count. A
+detection of a crowd region is neither right nor wrong.
 
 Shapes: boxes (N, 4) as x1, y1, x2, y2 in pixels, scores (N,), labels (N,).
 Reference: Lin et al., arXiv:1405.0312. Results of all ranks are gathered, not averaged:

@@ -31,7 +31,7 @@ class PerplexitySums:
     def update(self, logits: Tensor, target: Tensor) -> None:
         """Add one batch: logits (B, L, V), target (B, L)."""
         loss = F.cross_entropy(
-            logits.flatten(0, -2).float(),
+            logits.flatten(0, -2).to(torch.promote_types(logits.dtype, torch.float32)),
             target.flatten(),
             ignore_index=self.ignore_index,
             reduction="none",

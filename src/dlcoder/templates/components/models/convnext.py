@@ -78,7 +78,7 @@ class Block(nn.Module):
         branch = (self.scale * branch).permute(0, 3, 1, 2)
         if self.training and self.drop_path > 0:
             keep = 1 - self.drop_path
-            kept = torch.empty(len(x), 1, 1, 1, device=x.device).bernoulli_(keep)
+            kept = branch.new_empty(len(x), 1, 1, 1).bernoulli_(keep)
             branch = branch * kept / keep
         out: Tensor = x + branch
         return out
