@@ -31,7 +31,7 @@ CLASS_LABELS = [
     pytest.param(c, name, id=c.id)
     for c in LOSSES
     for name, spec in c.inputs.items()
-    # To these, labels are names of which only the equal ones matter, or say what to leave out; FCOS has a file of its own.
+    # To these, labels are names, of which only the equal ones matter, or masks; FCOS has a file of its own.
     if spec.dtype == "int64" and spec.range and not re.search("contrastive|triplet|boundary|mae_|fcos", c.id)
 ]
 
