@@ -1,19 +1,19 @@
 """Collectives by (sequence number, operation, size) over ranks: who is absent, behind, or runs something else."""
 
 import re
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from dlcoder.diagnosis.facts import Fact
 from dlcoder.diagnosis.lines import Line
 
 _WORK = re.compile(
-    r"SeqNum=(\d{1,12}), OpType=(\w{1,40})(?:, NumelIn=(\d{1,15}))?(?:, NumelOut=(\d{1,15}))?(?:, "
+    r"WorkNCCL\((?:SeqNum=(\d{1,12}), )?OpType=(\w{1,40})(?:, NumelIn=(\d{1,15}))?(?:, NumelOut=(\d{1,15}))?(?:, "
     r"Timeout\(ms\)=(\d{1,12}))?"
 )
 _STATUS = re.compile(r"last enqueued(?: NCCL)? work: (-?\d{1,12}), last completed(?: NCCL)? work: (-?\d{1,12})")
-_RANK = re.compile(r"\[(?:PG \S{1,40} (?:PG GUID \S{1,40} )?)?Rank (\d{1,7})\]")
+_RANK = re.compile(r"\[(?:PG (?:ID )?(\S{1,40}) (?:PG GUID \S{1,40} )?)?Rank (\d{1,7})\]")
 _CLOCK = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)")
 _FINGER = re.compile(
     r"Rank (\d{1,7}) is running collective: CollectiveFingerPrint\((?:SequenceNumber=(\d{1,12}),? "
@@ -23,9 +23,20 @@ _FINGER = re.compile(
 
 @dataclass(frozen=True)
 class Work:
-    """One record of one rank."""
+    """One record of one rank.
+
+    Attributes:
+        rank: The rank that reports it.
+        group: Its process group, where the line names it: sequence numbers of different groups do not compare.
+        sequence: The sequence number; -1 where the version of torch prints none.
+        operation: The operation.
+        size: The number of input elements, where it is printed.
+        line: The line.
+        timeout_ms: The timeout, or 0.
+    """
 
     rank: int
+    group: str
     sequence: int
     operation: str
     size: str
@@ -33,55 +44,114 @@ class Work:
     timeout_ms: int
 
 
+def _reporter(line: Line) -> tuple[int | None, str]:
+    """The rank and the process group that a line speaks for."""
+    found = _RANK.search(line.text[:2000])
+    return (int(found[2]), found[1] or "") if found else (line.rank, "")
+
+
 def read_work(lines: Sequence[Line], limit: int = 20_000) -> list[Work]:
     """The watchdog's records of the collective that timed out, one a line."""
     records: list[Work] = []
+    groups: dict[int | None, set[str]] = defaultdict(set)
     for line in lines:
+        rank, group = _reporter(line)
+        groups[rank] |= {group} - {""}
         found = _WORK.search(line.text[:2000])
-        if not found or len(records) >= limit:
-            continue
-        own = _RANK.search(line.text[:2000])
-        rank = int(own[1]) if own else line.rank
-        if rank is not None:
-            records.append(Work(rank, int(found[1]), found[2], found[3] or "", line, int(found[5] or 0)))
-    return records
+        if found and rank is not None and len(records) < limit:
+            sequence = int(found[1]) if found[1] else -1
+            records.append(Work(rank, group, sequence, found[2], found[3] or "", line, int(found[5] or 0)))
+    only = {rank: next(iter(names)) for rank, names in groups.items() if len(names) == 1}
+    return [replace(record, group=record.group or only.get(record.rank, "")) for record in records]
+
+
+def _few(ranks: Sequence[int]) -> str:
+    shown = ", ".join(map(str, ranks[:6])) + (", ..." if len(ranks) > 6 else "")
+    return f"rank {shown}" if len(ranks) == 1 else f"ranks {shown}"
+
+
+def _minority(values: Mapping[int, str]) -> tuple[list[int], list[int]] | None:
+    """The ranks whose value is not the commonest, and the others; `None` where all agree."""
+    counts = Counter(values.values())
+    if len(counts) < 2:
+        return None
+    usual = counts.most_common(1)[0][0]
+    return sorted(r for r, v in values.items() if v != usual), sorted(r for r, v in values.items() if v == usual)
+
+
+def _differing(name: str, ranks: Mapping[int, Work], values: Mapping[int, str], note: str) -> list[Fact]:
+    """A fact that names the ranks with the rarer value, and both values."""
+    split = _minority(values)
+    if not split:
+        return []
+    odd, usual = split
+    told = note.format(odd=_few(odd), value=values[odd[0]], usual=_few(usual), other=values[usual[0]])
+    return [Fact(name, ranks[odd[0]].line, note=told, values={"rank": str(odd[0])})]
 
 
 def _tuple_facts(records: Sequence[Work]) -> list[Fact]:
-    by_sequence: dict[int, dict[int, Work]] = defaultdict(dict)
+    """Where ranks are at the same number of the same group and do not run the same."""
+    by_number: dict[tuple[str, int], dict[int, Work]] = defaultdict(dict)
     for record in records:
-        by_sequence[record.sequence].setdefault(record.rank, record)
-    facts = []
-    for sequence, ranks in sorted(by_sequence.items())[:2000]:
-        operations = {record.operation for record in ranks.values()}
-        sizes = {record.size for record in ranks.values() if record.size}
-        some = next(iter(ranks.values()))
-        if len(operations) > 1:
-            note = f"at sequence number {sequence} the ranks run {', '.join(sorted(operations))}"
-            facts.append(Fact("collective.op-differs", some.line, note=note))
-        elif len(sizes) > 1:
-            facts.append(
-                Fact(
-                    "collective.size-differs",
-                    some.line,
-                    note=f"at sequence number {sequence} the sizes differ: {', '.join(sorted(sizes))}",
-                )
-            )
-    last: dict[int, int] = {}
-    for record in records:
-        last[record.rank] = max(record.sequence, last.get(record.rank, 0))
-    if len(set(last.values())) > 1 and len(last) <= 100_000:
-        behind = min(last, key=lambda rank: (last[rank], rank))
-        line = next(record.line for record in records if record.rank == behind)
-        facts.append(
-            Fact(
-                "collective.absent-rank",
-                line,
-                note=f"rank {behind} is at {last[behind]}, others at {max(last.values())}",
-                values={"rank": str(behind)},
-            )
+        by_number[record.group, record.sequence].setdefault(record.rank, record)
+    facts: list[Fact] = []
+    for (_, number), ranks in sorted(by_number.items())[:2000]:
+        operations = {rank: record.operation for rank, record in ranks.items()}
+        sizes = {rank: record.size for rank, record in ranks.items() if record.size}
+        at = (f"at sequence number {number} " if number >= 0 else "when the timeout ran out ") + "{odd} "
+        facts += _differing("collective.op-differs", ranks, operations, at + "runs {value}, {usual} {other}") or (
+            _differing("collective.size-differs", ranks, sizes, at + "has {value} elements, {usual} {other}")
         )
     return facts
+
+
+def _status(lines: Sequence[Line]) -> dict[str, dict[int, tuple[int, Line]]]:
+    """Group -> rank -> (how many collectives it has enqueued, line)."""
+    status: dict[str, dict[int, tuple[int, Line]]] = defaultdict(dict)
+    for line in lines:
+        found = _STATUS.search(line.text[:2000])
+        rank, group = _reporter(line) if found else (None, "")
+        if found and rank is not None and len(status[group]) <= 100_000:
+            status[group][rank] = (int(found[1]), line)
+    return status
+
+
+def _behind(reached: Mapping[int, tuple[int, Line]], verb: str) -> list[Fact]:
+    """The rank that is furthest behind where most are further."""
+    if len({number for number, _ in reached.values()}) < 2 or len(reached) > 100_000:
+        return []
+    rank = min(reached, key=lambda one: (reached[one][0], one))
+    number, line = reached[rank]
+    most = max(other for other, _ in reached.values())
+    if sum(other == number for other, _ in reached.values()) > len(reached) / 2:
+        return []
+    note = f"rank {rank} {verb} {number}, others {most}"
+    return [Fact("collective.absent-rank", line, note=note, values={"rank": str(rank)})]
+
+
+def _lag_facts(lines: Sequence[Line], records: Sequence[Work]) -> list[Fact]:
+    """Which rank has come less far than the others."""
+    for ranks in _status(lines).values():
+        if facts := _behind(ranks, "has enqueued collective number"):
+            return facts
+    by_group: dict[str, dict[int, tuple[int, Line]]] = defaultdict(dict)
+    for record in records:
+        reached = by_group[record.group]
+        if record.sequence > reached.get(record.rank, (-1, record.line))[0]:
+            reached[record.rank] = (record.sequence, record.line)
+    return [fact for ranks in by_group.values() for fact in _behind(ranks, "is at")][:1]
+
+
+def work_facts(lines: Sequence[Line]) -> list[Fact]:
+    """What the watchdogs' records of all ranks show together."""
+    records = read_work(lines)
+    return _tuple_facts(records) + _lag_facts(lines, records)
+
+
+def reporting_ranks(lines: Sequence[Line]) -> set[int]:
+    """The ranks whose watchdogs report a collective that timed out."""
+    reporters = (_reporter(line)[0] for line in lines if _WORK.search(line.text[:2000]) or _STATUS.search(line.text))
+    return {rank for rank in reporters if rank is not None}
 
 
 def missing_ranks(records: Sequence[Work], known: set[int]) -> list[int]:
@@ -138,5 +208,4 @@ def _finger_facts(lines: Sequence[Line]) -> list[Fact]:
 
 def collective_facts(lines: Sequence[Line]) -> list[Fact]:
     """What the records of collectives among `lines` show."""
-    records = read_work(lines)
-    return _tuple_facts(records) + _gap_facts(lines, records) + _finger_facts(lines)
+    return work_facts(lines) + _gap_facts(lines, read_work(lines)) + _finger_facts(lines)

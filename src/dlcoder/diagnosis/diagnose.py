@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from dlcoder.diagnosis.collectives import work_facts
 from dlcoder.diagnosis.endings import ending_facts
 from dlcoder.diagnosis.event_logs import is_events, read_events
 from dlcoder.diagnosis.evidence import log_facts, prose_facts, shared_facts
@@ -117,17 +118,31 @@ def _line_of(facts: Facts, name: str) -> Line | None:
     return fact.line if fact else None
 
 
-_NAMES_RANKS = ("rank.raised", "rank.ended", "rank.went-on")
+_DIFFERS = ("collective.op-differs", "collective.size-differs", "collective.absent-rank")
+_NAMES_RANKS = ("rank.raised", *_DIFFERS, "rank.ended", "rank.went-on")
+_WAITING = {
+    "ddp-slow-rank-timeout",
+    "ddp-divergent-branch",
+    "ddp-peer-crash",
+    "ddp-uneven-inputs",
+    "ddp-collective-mismatch",
+    "ddp-dataloader-hang",
+    "nccl-p2p",
+    "nccl-network",
+}
 
 
-def _reasons(scored: Scored, facts: Facts) -> list[str]:
+def _reasons(scored: Scored, facts: Facts, absent: Sequence[int] = ()) -> list[str]:
     """Which ranks it was, then the sentences of the rules that fired, strongest first."""
     flight = [fact.line for fact in facts if fact.id == "flight.culprit" and fact.line]
     named = [flight[0].text.rstrip(".")] if flight else []
-    ranks = sorted({line.rank for line in flight if line.rank is not None})
-    if len(ranks) > 1:
-        named.insert(0, f"look at ranks {', '.join(map(str, ranks[:8]))}")
+    culprits = sorted({line.rank for line in flight if line.rank is not None})
+    if len(culprits) > 1:
+        named.insert(0, f"look at ranks {', '.join(map(str, culprits[:8]))}")
     named += [fact.note for fact in map(facts.get, _NAMES_RANKS) if fact][:1]
+    if absent and not named and scored.cause in _WAITING:
+        ranks = ", ".join(map(str, absent[:8]))
+        named.append(f"rank {ranks} reports no timeout" if len(absent) == 1 else f"ranks {ranks} report no timeout")
     ordered = sorted(((w, r.why) for w, r in scored.rules if w > 0 and r.why), key=lambda pair: -pair[0])
     return list(dict.fromkeys([*named, *(why for _, why in ordered)]))
 
@@ -172,6 +187,11 @@ def _status(scored: Sequence[Scored], facts: Facts) -> Status:
     if calm and strength < 2.6:
         return "healthy"
     return "degraded" if best.cause in _DEGRADED and not crash else "failed"
+
+
+def _differing_rank(facts: Facts) -> Line | None:
+    """The record of the rank that ran something else than the others, or came less far."""
+    return next((line for name in _DIFFERS if (line := _line_of(facts, name))), None)
 
 
 def _first_failure(readings: Sequence[Reading], best: Scored | None, raised: Line | None) -> FirstFailure | None:
@@ -333,7 +353,8 @@ def _gather(
         for reading in readings[:_ROUTINES]:
             reading.facts += trend_facts(reading.document.routine)[0]
     chosen = primary(readings)
-    told = [fact for reading in chosen for fact in reading.facts] + ending_facts(readings)
+    together = [line for reading in readings for line in reading.document.lines] if len(readings) > 1 else []
+    told = work_facts(together) + [fact for reading in chosen for fact in reading.facts] + ending_facts(readings)
     lines = [line for reading in chosen for line in reading.document.lines[:4000]]
     for scope, text in prose.items():
         own = list(make_lines(text, scope))
@@ -409,9 +430,9 @@ def examine(
     benign = _benign(facts)
     diagnosis = Diagnosis(
         status,
-        _summary(status, hypotheses, _reasons(scored[0], facts) if scored else [], benign),
+        _summary(status, hypotheses, _reasons(scored[0], facts, absent) if scored else [], benign),
         hypotheses,
-        _first_failure(chosen, scored[0] if scored else None, _line_of(facts, "rank.raised"))
+        _first_failure(chosen, scored[0] if scored else None, raised or _differing_rank(facts))
         if status != "healthy"
         else None,
         _progress_text(chosen),

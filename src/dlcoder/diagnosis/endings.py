@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
+from dlcoder.diagnosis.collectives import reporting_ranks
 from dlcoder.diagnosis.exceptions import WRAPPERS
 from dlcoder.diagnosis.facts import Fact
 from dlcoder.diagnosis.lines import Line
@@ -38,6 +39,7 @@ def ending_facts(readings: Sequence[Reading]) -> list[Fact]:
         return []
     facts = [fact for reading in readings for fact in reading.facts if fact.line and fact.line.rank is not None]
     waiting = {fact.line.rank for fact in facts if fact.line and fact.id in _WAITS}
+    waiting |= {rank for rank, own in lines.items() if reporting_ranks(own)}
     failed = {fact.line.rank for fact in facts if fact.line and fact.id.startswith(_FAILS)}
     own = own_failures(facts) if waiting else []
     if own and not {fact.line.rank for fact in own if fact.line} & waiting:
