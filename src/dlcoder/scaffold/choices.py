@@ -30,6 +30,7 @@ class Choices:
     image_size: int
     length: int
     augmentation: str
+    cache: str
     workers: int
     family: str
     size: str
@@ -83,7 +84,7 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
     source = task.sources[source_name]
     image_size = _image_size(spec, task, source, assumed)
     family = assumed("model.family", spec.model.family, *task.default_family(image_size))
-    refuse_idle_options(spec, family)
+    refuse_idle_options(spec, family, source)
     size = assumed("model.size", spec.model.size, "small", "The smallest that is worth comparing with; grow it later.")
     epochs = task.epochs[0 if source.synthetic else 1]
     usual = f"Usual for {train.optimizer}"
@@ -102,6 +103,7 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
         image_size=image_size,
         length=_length(spec, task, assumed),
         augmentation=_augmentation(spec, task, source, assumed),
+        cache=data.cache,
         workers=assumed(
             "data.workers", data.workers, 2 if source.synthetic else 4, "Raise it while time_data is not near 0."
         ),
@@ -172,12 +174,12 @@ def _num_classes(spec: ProjectSpec, task: Task, source: Source, assumed: Assumpt
         return len(data.classes)
     if data.num_classes is not None:
         return data.num_classes
-    if not source.synthetic:
-        if source.found:
-            assumed.note("data.classes", "as found", source.found)
+    if source.found:
+        assumed.note("data.classes", "as found", source.found)
         return None
     count = task.classes
-    assumed.note("data.num_classes", count, "As in most small benchmarks.")
+    reason = "As in most small benchmarks." if source.synthetic else "The files do not tell: correct it."
+    assumed.note("data.num_classes", count, reason)
     return count
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from dlcoder.errors import UserError
 from dlcoder.scaffold.spec import ProjectSpec
-from dlcoder.scaffold.task import Task
+from dlcoder.scaffold.task import Source, Task
 
 
 def refuse_contradictions(spec: ProjectSpec, task: Task) -> None:
@@ -32,12 +32,18 @@ BATCH_NORM = {"small_cnn", "resnet", "unet", "deeplabv3_plus", "segformer", "fco
 """The families that have batch norm."""
 
 
-def refuse_idle_options(spec: ProjectSpec, family: str) -> None:
+def refuse_idle_options(spec: ProjectSpec, family: str, source: Source) -> None:
     """Refuse options that there would be nothing for.
 
     Raises:
-        UserError: `family`, which may not have been asked for by name, has no batch norm to share.
+        UserError: `family`, which may not have been asked for by name, has no batch norm to share, or `source` has no
+            images to decode.
     """
+    if spec.data.cache != "none" and not source.decodes:
+        raise UserError(
+            "data.cache would spare nothing: there are no image files to decode.",
+            "Leave it out.",
+        )
     if not spec.train.sync_bn:
         return
     if family not in BATCH_NORM:

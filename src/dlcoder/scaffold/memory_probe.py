@@ -128,7 +128,7 @@ class Project:
 
     def batch(self, size: int) -> Any:
         """A batch of `size` samples, made by repeating a few."""
-        few = dataclasses.replace(self.samples, batch_size=min(2, len(self.data)), workers=0)
+        few = dataclasses.replace(self.samples, batch_size=2, workers=0)
         loader, _ = self.build.build_train_loader(self.data, few, seed=0, world=self.world)
         batch = next(iter(loader))
         return tree_map(lambda t: t[torch.arange(size) % len(t)] if isinstance(t, Tensor) and t.ndim else t, batch)

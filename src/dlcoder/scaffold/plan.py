@@ -127,6 +127,9 @@ def data_settings(choices: Choices) -> list[Setting]:
     if source.images:
         smoke = 16 if family.small_images and choices.small_images else family.smoke_size
         settings.append(Setting("image_size", choices.image_size, "Height and width in pixels.", smoke=smoke))
+    if choices.cache == "disk":
+        meaning = "The folder of decoded images; what is there of other data or settings is not taken."
+        settings.append(Setting("cache", "cache", meaning, smoke="runs/cache"))
     settings.append(Setting("batch_size", choices.batch_size, "Samples in a micro-batch of one process.", smoke=5))
     meaning = "Loader processes of each process; raise it while time_data is not near 0."
     return [*settings, Setting("workers", choices.workers, meaning, smoke=0)]
@@ -193,6 +196,12 @@ def _bindings(choices: Choices) -> Bindings:
         "RandomAugment": {
             "jitter": Default("0.4") if strong else Fixed("0.0"),
             "erase": Default("0.25") if strong else Fixed("0.0"),
+        },
+        "DiskCache": {"transform": Fixed("None")},
+        "MemoryCache": {"transform": Fixed("None")},
+        "WebdatasetShards": {
+            "num_classes": Present(),
+            "augment": Present() if _augmented(choices) else Fixed("None"),
         },
         "MaskAugment": {"jitter": Default("0.4") if strong else Fixed("0.0")},
         "BoxAugment": {"jitter": Default("0.4") if strong else Fixed("0.0")},

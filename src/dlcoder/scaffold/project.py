@@ -265,7 +265,7 @@ def _next_steps(path: Path, choices: Choices, report: Report, *, dry_run: bool) 
     config = f"configs/default.{FORMS[choices.config].suffix}"
     steps = [] if report.passed else [f'Call smoke_test with path "{path}": nothing has been run yet.']
     if not source.synthetic:
-        needs = f" (needs {source.extra[1]})" if source.extra else ""
+        needs = f" (needs {', '.join(source.extra[1:])})" if source.extra else ""
         steps.append(source.layout.format(root=choices.root).replace("`", "") + needs)
         steps.append(f"Train: python train.py --config {config}")
     else:

@@ -1,11 +1,15 @@
 """A few small images, so that a project that reads images can prove itself before it has seen the user's."""
 
+import io
 import json
 import math
 import struct
+import tarfile
 import zlib
 from collections.abc import Callable
 from functools import cache, partial
+
+from dlcoder.scaffold.sample_tables import npy
 
 SIZE = 24
 CLASSES = ("stripes", "waves")
@@ -34,6 +38,39 @@ def listed_images() -> dict[str, bytes]:
     for split in _SPLITS:
         rows = [f"{path},{path.split('/')[1]}" for path in files if path.startswith(f"{split}/")]
         files[f"{split}.csv"] = _lines("path,label", *rows)
+    return files
+
+
+@cache
+def stacked_images() -> dict[str, bytes]:
+    """Gray images of the two classes in arrays of NumPy, with their labels."""
+    files = {}
+    for split, count in _SPLITS.items():
+        labels = bytes(index % len(CLASSES) for index in range(count))
+        pixels = bytes(
+            _brightness(CLASSES[label], index, x, y)
+            for index, label in enumerate(labels)
+            for y in range(SIZE)
+            for x in range(SIZE)
+        )
+        files[f"{split}_images.npy"] = npy("|u1", (count, SIZE, SIZE), pixels)
+        files[f"{split}_labels.npy"] = npy("|u1", (count,), labels)
+    return files
+
+
+@cache
+def sharded_images() -> dict[str, bytes]:
+    """The images of the two classes in tar files, two for each split."""
+    files = {}
+    for split, count in _SPLITS.items():
+        for shard in range(2):
+            members = {}
+            for index in range(shard, count, 2):
+                # Not every other one: that would be one class for each shard.
+                label = index // 2 % 2
+                members[f"{index:02}.png"] = _texture(CLASSES[label], index)
+                members[f"{index:02}.cls"] = str(label).encode()
+            files[f"{split}-{shard}.tar"] = _tar(members)
     return files
 
 
@@ -80,6 +117,16 @@ def boxed_images() -> dict[str, bytes]:
         tree = {"images": images, "annotations": annotations, "categories": categories}
         files[f"annotations/instances_{split}2017.json"] = _lines(json.dumps(tree))
     return files
+
+
+def _tar(members: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return content.getvalue()
 
 
 def _lines(*lines: str) -> bytes:

@@ -4,17 +4,14 @@ Bounds are checked here and not part of the schema, which every session of a cli
 """
 
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-
-# What a request may name some day, so that the refusal can say "not yet" rather than "unknown".
-_PLANNED: dict[str, tuple[str, ...]] = {
-    "source": ("webdataset",),
-}
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Task = Literal["classification", "detection", "segmentation", "regression", "generation", "self_supervised"]
-Source = Literal["synthetic", "image_folder", "csv", "segmentation_pairs", "coco", "text", "tokens", "numpy"]
+Source = Literal[
+    "synthetic", "image_folder", "csv", "segmentation_pairs", "coco", "text", "tokens", "numpy", "webdataset"
+]
 Family = Literal[
     "small_cnn",
     "resnet",
@@ -75,21 +72,6 @@ def _once(names: list[Number]) -> list[Number]:
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _name_what_is_planned(cls, values: Any) -> Any:
-        """Tell a value that is not supported yet from one that makes no sense."""
-        if isinstance(values, dict):
-            for field, planned in _PLANNED.items():
-                if field in cls.model_fields and values.get(field) in planned:
-                    supported = cls.model_json_schema()["properties"][field]
-                    supported = supported.get("anyOf", [supported])[0]
-                    options = supported.get("enum") or [supported.get("const")]
-                    raise ValueError(
-                        f"{field} {values[field]!r} is not supported yet; supported: {', '.join(map(str, options))}"
-                    )
-        return values
-
 
 class DataSpec(_Part):
     """Where samples come from and how they are treated."""
@@ -108,6 +90,7 @@ class DataSpec(_Part):
     augmentation: Literal["none", "light", "strong"] | None = Field(
         default=None, description="light: shift or scale, flip; strong: also jitter, erasing."
     )
+    cache: Literal["none", "memory", "disk"] = Field(default="none", description="Of decoded images.")
     workers: Annotated[int, _within(0, 64)] | None = Field(default=None, description="Loader processes a rank.")
 
 

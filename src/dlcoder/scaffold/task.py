@@ -103,10 +103,12 @@ class Source:
         settings: Its settings for what was chosen; those of all sources are added to them.
         template: The body of `build_datasets`, in templates/project/sources.
         layout: What must be where; empty where nothing is read.
-        extra: The extra of the project that it needs, and the package.
+        extra: The extra of the project that it needs, and the packages.
+        stream: What reads it from start to end, in datasets, and the class; None where samples are drawn at random.
         collate: The function that makes a batch of samples, where they cannot just be stacked.
         files: A few files to prove the project with, by their path in tests/sample_data; none where nothing is read.
         images: Whether a sample has an image.
+        decodes: Whether it is read from a file of its own, which a cache can spare.
         found: Where names of classes are found that the request does not tell; empty where it must, or needs not.
         text: The expression of the text of `row`, tokens (L,), where there is one.
         bindings: What is known about options of its components.
@@ -117,10 +119,12 @@ class Source:
     settings: Callable[["Choices"], tuple[Setting, ...]]
     template: str
     layout: str = ""
-    extra: tuple[str, str] | None = None
+    extra: tuple[str, ...] | None = None
+    stream: tuple[str, str] | None = None
     collate: str = ""
     files: Callable[[], dict[str, bytes]] = dict
     images: bool = True
+    decodes: bool = False
     found: str = ""
     text: str = ""
     bindings: Mapping[str, Mapping[str, Binding]] = field(default_factory=dict)

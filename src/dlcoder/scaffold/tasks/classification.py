@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from dlcoder.scaffold.task import Metric, Setting, Task
 from dlcoder.scaffold.tasks.image_networks import CLASSIFIERS
-from dlcoder.scaffold.tasks.image_sources import CSV_IMAGES, IMAGE_FOLDER, SYNTHETIC_IMAGES
+from dlcoder.scaffold.tasks.image_sources import CSV_IMAGES, IMAGE_FOLDER, NUMPY_IMAGES, SYNTHETIC_IMAGES, WEBDATASET
 from dlcoder.scaffold.tasks.losses import SUMMED_CROSS_ENTROPY
 
 if TYPE_CHECKING:
@@ -37,7 +37,13 @@ CLASSIFICATION = Task(
     },
     families=CLASSIFIERS,
     default_family=default_family,
-    sources={"synthetic": SYNTHETIC_IMAGES, "image_folder": IMAGE_FOLDER, "csv": CSV_IMAGES},
+    sources={
+        "synthetic": SYNTHETIC_IMAGES,
+        "image_folder": IMAGE_FOLDER,
+        "csv": CSV_IMAGES,
+        "numpy": NUMPY_IMAGES,
+        "webdataset": WEBDATASET,
+    },
     results="classification.py.j2",
     picture="confusion_matrix.png",
     objective_settings=_settings,

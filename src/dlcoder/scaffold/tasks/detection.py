@@ -76,6 +76,7 @@ DETECTION = Task(
                 "name other places."
             ),
             extra=IMAGES,
+            decodes=True,
             collate="pad_boxes",
             files=boxed_images,
             found="The categories of the annotations, in the order of their ids.",

@@ -2,7 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from dlcoder.scaffold.sample_images import CLASSES, flagged_images, listed_images, sample_images
+from dlcoder.scaffold.sample_images import (
+    CLASSES,
+    flagged_images,
+    listed_images,
+    sample_images,
+    sharded_images,
+    stacked_images,
+)
 from dlcoder.scaffold.task import Setting, Source
 
 if TYPE_CHECKING:
@@ -56,6 +63,21 @@ def _csv_images(choices: "Choices") -> tuple[Setting, ...]:
     return (root(choices, meaning), *named_classes(choices, "classes are expected in train.csv"))
 
 
+def _numpy_images(choices: "Choices") -> tuple[Setting, ...]:
+    meaning = "The folder that holds train_images.npy, train_labels.npy, val_images.npy, val_labels.npy."
+    return (root(choices, meaning), *named_classes(choices, "classes are expected in train_labels.npy"))
+
+
+def _webdataset(choices: "Choices") -> tuple[Setting, ...]:
+    return (
+        root(choices, "The folder, or the address, that holds the shards."),
+        Setting("train_shards", "train-*.tar", "Tar files for training, below root; {000..127} means several."),
+        Setting("val_shards", "val-*.tar", "Those for validation."),
+        Setting("train_samples", 0, "Samples in the training shards together.", smoke=20),
+        *named_classes(choices, "classes there are"),
+    )
+
+
 SYNTHETIC_IMAGES = Source("synthetic_images", "SyntheticImages", _synthetic, "synthetic.py.j2")
 IMAGE_FOLDER = Source(
     "image_folder",
@@ -64,6 +86,7 @@ IMAGE_FOLDER = Source(
     "image_folder.py.j2",
     layout="Images go into `{root}/train/<class>/` and `{root}/val/<class>/`.",
     extra=IMAGES,
+    decodes=True,
     files=sample_images,
     found="The folders in ROOT/train, in alphabetical order.",
 )
@@ -74,8 +97,36 @@ CSV_IMAGES = Source(
     "csv_images.py.j2",
     layout="Images go below `{root}`; `{root}/train.csv` and `{root}/val.csv` list them: `path,label`.",
     extra=IMAGES,
+    decodes=True,
     files=listed_images,
     found="The labels in ROOT/train.csv, in alphabetical order.",
+)
+NUMPY_IMAGES = Source(
+    "numpy_images",
+    "NumpyImages",
+    _numpy_images,
+    "numpy_classes.py.j2",
+    layout=(
+        "Arrays of images (N, H, W, 3) or (N, H, W), uint8, go into `{root}/train_images.npy` and "
+        "`{root}/val_images.npy`, their labels, integers from 0, into `train_labels.npy` and `val_labels.npy` beside "
+        "them."
+    ),
+    files=stacked_images,
+    found="The labels in ROOT/train_labels.npy: 0 to the largest.",
+)
+WEBDATASET = Source(
+    "shard_list",
+    "ShardList",
+    _webdataset,
+    "webdataset.py.j2",
+    layout=(
+        "Shards go into `{root}/train-*.tar` and `{root}/val-*.tar`; of each sample they hold an image (`0001.jpg`) "
+        "and its label, an integer from 0 (`0001.cls`). `data.train_samples` has to say how many samples those of "
+        "training hold. Make them a multiple of processes x `data.workers`."
+    ),
+    extra=("webdataset", "webdataset>=1.0", "pillow"),
+    stream=("webdataset_shards", "WebdatasetShards"),
+    files=sharded_images,
 )
 CSV_MULTILABEL = Source(
     "csv_images",
@@ -87,6 +138,7 @@ CSV_MULTILABEL = Source(
         "and 1 for each class."
     ),
     extra=IMAGES,
+    decodes=True,
     files=flagged_images,
     found="The columns of ROOT/train.csv.",
 )

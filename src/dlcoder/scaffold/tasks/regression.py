@@ -2,31 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from dlcoder.scaffold.task import Family, Metric, Setting, Source, Task
+from dlcoder.scaffold.task import Metric, Setting, Source, Task
 from dlcoder.scaffold.tasks.image_sources import generated
+from dlcoder.scaffold.tasks.mlp import default_family, mlp
 from dlcoder.scaffold.tasks.table_sources import CSV_TABLE, NUMPY
 
 if TYPE_CHECKING:
     from dlcoder.scaffold.choices import Choices
-
-MLP = Family(
-    "mlp",
-    "MLP",
-    "residual multilayer perceptron",
-    settings={
-        "width": "Numbers that each row of the table becomes.",
-        "depth": "Number of blocks.",
-        "dropout": "Probability of dropping a number inside a block.",
-    },
-    sizes={
-        "tiny": {"width": 32, "depth": 2, "dropout": 0.0},
-        "small": {"width": 128, "depth": 3, "dropout": 0.0},
-        "base": {"width": 256, "depth": 4, "dropout": 0.1},
-        "large": {"width": 512, "depth": 8, "dropout": 0.1},
-    },
-    smoke={"width": 16, "depth": 1, "dropout": 0.1},
-    data="data.num_features, data.num_targets",
-)
 
 
 def _synthetic(choices: "Choices") -> tuple[Setting, ...]:
@@ -41,10 +23,6 @@ def _settings(choices: "Choices") -> tuple[Setting, ...]:
     return (Setting("beta", 1.0, "The error up to which the loss is quadratic; beyond, outliers pull no harder."),)
 
 
-def _default_family(image_size: int) -> tuple[str, str]:
-    return "mlp", "Within reach of gradient-boosted trees when tuned; try those too on small tables."
-
-
 REGRESSION = Task(
     words="Regression",
     noun="regression model",
@@ -57,8 +35,8 @@ REGRESSION = Task(
         "mae": Metric("Outliers weigh no more than their size.", lower_is_better=True),
         "r2": Metric("The part of the variance that is explained."),
     },
-    families={"mlp": MLP},
-    default_family=_default_family,
+    families={"mlp": mlp("data.num_targets")},
+    default_family=default_family,
     sources={
         "synthetic": Source(
             "synthetic_regression",

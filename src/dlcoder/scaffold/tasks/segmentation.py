@@ -112,6 +112,7 @@ SEGMENTATION = Task(
                 "into `{root}/classes.txt`. For Pascal VOC or Cityscapes as downloaded set `data.layout`."
             ),
             extra=IMAGES,
+            decodes=True,
             files=masked_images,
             found="The lines of ROOT/classes.txt.",
         ),

@@ -11,6 +11,7 @@ from dlcoder.scaffold.tasks.multilabel import MULTILABEL
 from dlcoder.scaffold.tasks.regression import REGRESSION
 from dlcoder.scaffold.tasks.segmentation import SEGMENTATION
 from dlcoder.scaffold.tasks.self_supervised import MAE, SIMCLR
+from dlcoder.scaffold.tasks.tabular import TABULAR
 
 if TYPE_CHECKING:
     from dlcoder.scaffold.spec import ProjectSpec
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 TASKS: dict[str, Task] = {
     "classification": CLASSIFICATION,
     "multilabel": MULTILABEL,
+    "tabular": TABULAR,
     "detection": DETECTION,
     "segmentation": SEGMENTATION,
     "regression": REGRESSION,
@@ -29,14 +31,18 @@ TASKS: dict[str, Task] = {
 }
 
 
-_METHODS = {"generation": ("diffusion", "vae", "language_modeling"), "self_supervised": ("simclr", "mae")}
+_METHODS = {
+    "classification": ("classification", "tabular"),
+    "generation": ("diffusion", "vae", "language_modeling"),
+    "self_supervised": ("simclr", "mae"),
+}
 """The tasks that one word of the spec may mean, the usual first."""
 
 
 def meant(spec: "ProjectSpec") -> str:
     """The name of the task that a request means: networks and data tell the methods of one purpose apart."""
-    if spec.task == "classification":
-        return "multilabel" if spec.data.multi_label else "classification"
+    if spec.data.multi_label and spec.task == "classification":
+        return "multilabel"
     methods = _METHODS.get(spec.task, (spec.task,))
     fitting = [name for name in methods if spec.model.family is None or spec.model.family in TASKS[name].families]
     fitting = fitting or list(methods)

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from dlcoder.scaffold.sample_tables import sample_arrays, sample_tables
+from dlcoder.scaffold.sample_tables import CLASSES, labeled_arrays, labeled_tables, sample_arrays, sample_tables
 from dlcoder.scaffold.task import Setting, Source
-from dlcoder.scaffold.tasks.image_sources import root
+from dlcoder.scaffold.tasks.image_sources import generated, named_classes, num_classes, root
 
 if TYPE_CHECKING:
     from dlcoder.scaffold.choices import Choices
@@ -23,6 +23,30 @@ def _csv(choices: "Choices") -> tuple[Setting, ...]:
 def _numpy(choices: "Choices") -> tuple[Setting, ...]:
     return (
         root(choices, "The folder that holds train_inputs.npy, train_targets.npy, val_inputs.npy, val_targets.npy."),
+    )
+
+
+def _csv_classes(choices: "Choices") -> tuple[Setting, ...]:
+    return (
+        root(choices, "The folder that holds train.csv and val.csv, whose first line names the columns."),
+        Setting("features", (), "Columns that are known; none for all but the target.", type=_NAMES),
+        Setting("target", "", "The column of the class; empty for the last."),
+        *named_classes(choices, "classes are expected in train.csv", CLASSES),
+    )
+
+
+def _numpy_classes(choices: "Choices") -> tuple[Setting, ...]:
+    return (
+        root(choices, "The folder that holds train_inputs.npy, train_labels.npy, val_inputs.npy, val_labels.npy."),
+        *named_classes(choices, "classes are expected in train_labels.npy", CLASSES),
+    )
+
+
+def _synthetic(choices: "Choices") -> tuple[Setting, ...]:
+    return (
+        Setting("num_features", 16, "Columns that are known, F."),
+        num_classes(choices),
+        *generated(choices),
     )
 
 
@@ -49,4 +73,31 @@ NUMPY = Source(
     ),
     files=sample_arrays,
     images=False,
+)
+SYNTHETIC_TABLE = Source("synthetic_table", "SyntheticTable", _synthetic, "synthetic_table.py.j2", images=False)
+CSV_CLASSES = Source(
+    "csv_classes",
+    "CsvClasses",
+    _csv_classes,
+    "csv_classes.py.j2",
+    layout=(
+        "Tables go into `{root}/train.csv` and `{root}/val.csv`: columns of numbers, and one that names a class, by "
+        "default the last; `data.target` names another."
+    ),
+    files=labeled_tables,
+    images=False,
+    found="The values of the target in ROOT/train.csv, in alphabetical order.",
+)
+NUMPY_CLASSES = Source(
+    "numpy_classes",
+    "NumpyClasses",
+    _numpy_classes,
+    "numpy_classes.py.j2",
+    layout=(
+        "Arrays of rows, standardized, go into `{root}/train_inputs.npy` and `{root}/val_inputs.npy`, their labels, "
+        "integers from 0, into `train_labels.npy` and `val_labels.npy` beside them."
+    ),
+    files=labeled_arrays,
+    images=False,
+    found="The labels in ROOT/train_labels.npy: 0 to the largest.",
 )

@@ -14,16 +14,15 @@ later the deployed model, must use the same numbers.
 Shapes: features (F,), targets (T,), float32.
 """
 
-import csv
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
+
+from dlcoder.templates.components.datasets.read_table import Table, moments
 
 
 @dataclass(frozen=True)
@@ -67,16 +66,17 @@ class CsvTable(Dataset[tuple[Tensor, Tensor]]):
         scaling: Scaling | None = None,
     ) -> None:
         self.path = Path(path)
-        names, table = _read(self.path)
-        self.targets = list(targets) or names[-1:]
-        self.features = list(features) or [n for n in names if n not in self.targets]
+        table = Table(path)
+        self.targets = list(targets) or table.names[-1:]
+        others = [name for name in table.names if name not in self.targets]
+        self.features = list(features) or others
         if not self.features:
             raise ValueError(f"{path} has no columns beside the targets.")
         if both := sorted(set(self.features) & set(self.targets)):
             raise ValueError(f"{both[0]!r} is a feature and a target.")
-        inputs = _columns(table, names, self.features, self.path)
-        outputs = _columns(table, names, self.targets, self.path)
-        self.scaling = scaling or Scaling(*_moments(inputs), *_moments(outputs))
+        inputs = table.numbers(self.features)
+        outputs = table.numbers(self.targets)
+        self.scaling = scaling or Scaling(*moments(inputs), *moments(outputs))
         used = self.scaling
         self.rows = (
             ((inputs - used.feature_mean) / used.feature_std).float(),
@@ -103,64 +103,3 @@ class CsvTable(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         features, targets = self.rows
         return features[index], targets[index]
-
-
-def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the names of the columns, and each row with its line in the file."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        names = next(reader, [])
-        rows = [(reader.line_num, row) for row in reader if row]
-    if not names:
-        raise ValueError(f"{path} has no columns: its first line should name them.")
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{path} has several columns named {twice[0]!r}.")
-    if not rows:
-        raise ValueError(f"{path} has no rows.")
-    for line, row in rows:
-        if len(row) != len(names):
-            raise ValueError(
-                f"{path}, line {line} has {len(row)} cells, and the header "
-                f"{len(names)}."
-            )
-    return names, rows
-
-
-def _columns(
-    table: list[tuple[int, list[str]]],
-    names: list[str],
-    chosen: list[str],
-    path: Path,
-) -> Tensor:
-    """Return some columns as numbers, (rows, columns), float64."""
-    for name in chosen:
-        if name not in names:
-            known = ", ".join(names)
-            raise ValueError(f"{path} has no column {name!r}; it has {known}.")
-    places = [names.index(name) for name in chosen]
-    numbers = [
-        [
-            _number(row[place], f"{path}, line {line}: {names[place]}")
-            for place in places
-        ]
-        for line, row in table
-    ]
-    return torch.tensor(numbers, dtype=torch.float64)
-
-
-def _number(text: str, place: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"{place} is {text!r}, no finite number.")
-    return value
-
-
-def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each column."""
-    mean, std = values.mean(dim=0), values.std(dim=0, correction=0)
-    # A constant column becomes 0, instead of noise or infinity.
-    constant = std <= 1e-12 * values.abs().amax(dim=0)
-    return mean, std.masked_fill(constant, 1.0)

@@ -17,10 +17,10 @@ def make_loader(
     workers: int,
     batch_sampler: Sampler[list[Any]] | None = None,
     sampler: Sampler[Any] | None = None,
-    batch_size: int = 1,
+    batch_size: int | None = 1,
     collate: Callable[[Any], Any] | None = None,
 ) -> DataLoader[Any]:
-    """Build a loader, either from batches or from single samples.
+    """Build a loader: from batches, from single samples, or of a stream of batches.
 
     Args:
         dataset: Indexed by what the sampler yields.
@@ -29,7 +29,7 @@ def make_loader(
         workers: Processes that read ahead; 0 reads in the training process.
         batch_sampler: Yields whole batches. Or else:
         sampler: Yields single indices, which go together in batches of
-        batch_size: samples.
+        batch_size: samples; None for a dataset that yields batches itself.
         collate: Makes a batch of samples; None stacks them.
     """
     batching: dict[str, Any] = (

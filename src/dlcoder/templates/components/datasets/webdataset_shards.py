@@ -26,7 +26,6 @@ read again, though not decoded.
 Shapes: images (B, 3, S, S), float32, normalized; labels (B,), int64.
 """
 
-import hashlib
 import io
 import random
 import zlib
@@ -70,6 +69,7 @@ class WebdatasetShards(IterableDataset[Batch]):
             scaled to it and the middle is cut out.
         batch_size: Samples in a batch of one rank, B.
         seed: What the order and the augmentation depend on.
+        num_classes: The number of classes, C: another label is an error. None for any.
         samples: Samples in all shards together; None for evaluation.
         buffer: Samples that a worker shuffles among. As many encoded images stay in
             its memory.
@@ -87,7 +87,8 @@ class WebdatasetShards(IterableDataset[Batch]):
         *,
         image_size: int,
         batch_size: int,
-        seed: int,
+        seed: int = 0,
+        num_classes: int | None = None,
         samples: int | None = None,
         buffer: int = 1000,
         augment: Augment | None = None,
@@ -98,6 +99,7 @@ class WebdatasetShards(IterableDataset[Batch]):
         self.image_size = image_size
         self.batch_size = batch_size
         self.seed = seed
+        self.num_classes = num_classes
         self.samples = samples
         self.buffer = buffer
         self.augment = augment
@@ -114,15 +116,6 @@ class WebdatasetShards(IterableDataset[Batch]):
     def seek(self, epoch: int, batch: int = 0) -> None:
         """Let the next iteration begin at `batch` of `epoch`."""
         self.position.copy_(torch.tensor([epoch, batch]))
-
-    def fingerprint(self) -> str:
-        """A hash over the shards' names, and the sizes of those that are files."""
-        digest = hashlib.sha256()
-        for shard in self.shards:
-            path = Path(shard)
-            size = path.stat().st_size if path.is_file() else ""
-            digest.update(f"{path.name}\0{size}\0".encode())
-        return f"sha256:{digest.hexdigest()}"
 
     def __len__(self) -> int:
         """The batches that a rank gets for training."""
@@ -194,4 +187,7 @@ class WebdatasetShards(IterableDataset[Batch]):
             place = zlib.crc32(name.encode())
             seed = mix_seed(self.seed, epoch, place, sample.get("__pass__", 0))
             image = self.augment(image, torch.Generator().manual_seed(seed))
-        return image, int(sample["cls"])
+        label = int(sample["cls"])
+        if self.num_classes is not None and not 0 <= label < self.num_classes:
+            raise ValueError(f"{name} has label {label} of {self.num_classes} classes.")
+        return image, label

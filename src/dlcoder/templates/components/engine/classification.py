@@ -1,6 +1,6 @@
 """What a classification run minimizes and watches, for one batch.
 
-Shapes: images (B, 3, H, W), labels (B,), logits (B, C).
+Shapes: inputs (B, ...), such as images, labels (B,), logits (B, C).
 """
 
 from torch import Tensor, nn
@@ -32,8 +32,8 @@ class Classification:
 
         Sums, because only they add up rightly over batches of different sizes.
         """
-        images, labels = batch
-        logits = model(images)
+        inputs, labels = batch
+        logits = model(inputs)
         return {
             "loss_cross_entropy": self.cross_entropy(logits, labels),
             "metric_accuracy": (logits.argmax(dim=1) == labels).sum(),

@@ -48,8 +48,8 @@ def evaluate_classifier(
     """Evaluate `model`, not wrapped for data parallelism, in evaluation mode.
 
     Args:
-        model: Maps images (B, 3, H, W) to logits (B, C).
-        batches: This rank's share: images, and labels (B,).
+        model: Maps inputs (B, ...), such as images, to logits (B, C).
+        batches: This rank's share: inputs, and labels (B,).
         num_classes: The number of classes, C.
         world: This process's place among all.
         amp_dtype: What autocast computes matrix products and convolutions in.
@@ -61,13 +61,13 @@ def evaluate_classifier(
     loss = torch.zeros((), dtype=torch.float64, device=device)
     training = model.training
     model.eval()
-    for images, labels in batches:
-        images = images.to(device, non_blocking=True)
+    for inputs, labels in batches:
+        inputs = inputs.to(device, non_blocking=True)
         labels = labels.to(device, non_blocking=True)
         with torch.autocast(
             device.type, dtype=amp_dtype, enabled=amp_dtype is not None
         ):
-            logits = model(images)
+            logits = model(inputs)
         confusion.update(logits, labels)
         loss += criterion(logits, labels).double()
     model.train(training)

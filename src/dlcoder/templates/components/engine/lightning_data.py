@@ -8,9 +8,8 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from dlcoder.templates.components.datasets.loader import windows
-from dlcoder.templates.components.datasets.sampler import ResumableBatchSampler
 from dlcoder.templates.components.engine.objective import Batch
-from dlcoder.templates.components.engine.position import Position
+from dlcoder.templates.components.engine.position import BatchOrder, Position
 
 
 class WindowLoader:
@@ -18,7 +17,7 @@ class WindowLoader:
 
     Args:
         loader: Yields the micro-batches that `sampler` chooses.
-        sampler: The order of the samples, from any position.
+        sampler: The order of the batches, from any position.
         position: How far the run is.
         accumulate: Micro-batches in a window.
     """
@@ -26,7 +25,7 @@ class WindowLoader:
     def __init__(
         self,
         loader: DataLoader[Batch],
-        sampler: ResumableBatchSampler,
+        sampler: BatchOrder,
         position: Position,
         *,
         accumulate: int,

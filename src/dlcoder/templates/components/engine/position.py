@@ -1,7 +1,17 @@
 """How far a run is: what comes next, and the best so far."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
+
+
+class BatchOrder(Protocol):
+    """Which batches an epoch has, in which order."""
+
+    def seek(self, epoch: int, batch: int = 0) -> None:
+        """Let the next iteration begin at `batch` of `epoch`."""
+
+    def __len__(self) -> int:
+        """The batches of a whole epoch."""
 
 
 @dataclass

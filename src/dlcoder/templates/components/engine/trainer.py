@@ -9,10 +9,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dlcoder.templates.components.datasets.loader import windows
-from dlcoder.templates.components.datasets.sampler import ResumableBatchSampler
 from dlcoder.templates.components.engine.checkpoint import Checkpointer
 from dlcoder.templates.components.engine.objective import Batch
-from dlcoder.templates.components.engine.position import Position
+from dlcoder.templates.components.engine.position import BatchOrder, Position
 from dlcoder.templates.components.engine.schedule import WarmupSchedule
 from dlcoder.templates.components.utils.distributed import World, on_any_rank
 from dlcoder.templates.components.utils.jsonl import Log
@@ -40,7 +39,7 @@ class Trainer:
         step: Updates the model from one window.
         evaluate: Returns `loss_*` and `metric_*` over the validation set.
         loader: Yields the micro-batches that `sampler` chooses.
-        sampler: The order of the samples, from any position.
+        sampler: The order of the batches, from any position.
         position: How far the run is.
         checkpointer: Saves everything that has a state.
         log: One record for each step.
@@ -57,7 +56,7 @@ class Trainer:
     step: Step
     evaluate: Callable[[], dict[str, float]]
     loader: DataLoader[tuple[Tensor, ...]]
-    sampler: ResumableBatchSampler
+    sampler: BatchOrder
     position: Position
     checkpointer: Checkpointer
     log: Log

@@ -1,7 +1,15 @@
 """Tests of the loader."""
 
+from collections.abc import Iterator
+
 import torch
-from torch.utils.data import BatchSampler, SequentialSampler, TensorDataset
+from torch import Tensor
+from torch.utils.data import (
+    BatchSampler,
+    IterableDataset,
+    SequentialSampler,
+    TensorDataset,
+)
 
 from dlcoder.templates.components.datasets.loader import make_loader, windows
 
@@ -20,6 +28,18 @@ def test_batches_come_as_the_batch_sampler_says() -> None:
     batches = BatchSampler([4, 2, 0], batch_size=2, drop_last=False)
     loader = make_loader(DATA, device=CPU, workers=0, batch_sampler=batches)
     assert [batch[0].tolist() for batch in loader] == [[4, 2], [0]]
+
+
+class Stream(IterableDataset[Tensor]):
+    """A dataset that yields batches."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(torch.arange(4).split(2))
+
+
+def test_a_stream_decides_what_its_batches_are() -> None:
+    loader = make_loader(Stream(), device=CPU, workers=0, batch_size=None)
+    assert [batch.tolist() for batch in loader] == [[0, 1], [2, 3]]
 
 
 def test_an_iteration_leaves_the_global_random_state_alone() -> None:

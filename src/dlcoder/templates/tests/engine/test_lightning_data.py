@@ -1,29 +1,37 @@
 """Tests of the windows that Lightning's Trainer is fed with."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, IterableDataset
 
-from dlcoder.templates.components.datasets.loader import make_loader
-from dlcoder.templates.components.datasets.sampler import ResumableBatchSampler
 from dlcoder.templates.components.engine.lightning_data import TrainData, WindowLoader
 from dlcoder.templates.components.engine.position import Position
 
 
-class Numbers(Dataset[tuple[Tensor]]):
-    """The numbers below ten, by index or by (epoch, index)."""
+class Numbers(IterableDataset[tuple[Tensor]]):
+    """Pairs of the numbers below ten, in another order in each epoch."""
 
-    def __getitem__(self, draw: int | tuple[int, int]) -> tuple[Tensor]:
-        index = draw[1] if isinstance(draw, tuple) else draw
-        return (torch.tensor(float(index)),)
+    place = (0, 0)
+
+    def seek(self, epoch: int, batch: int = 0) -> None:
+        self.place = (epoch, batch)
+
+    def __len__(self) -> int:
+        return 5
+
+    def __iter__(self) -> Iterator[tuple[Tensor]]:
+        epoch, first = self.place
+        generator = torch.Generator().manual_seed(epoch)
+        order = torch.randperm(10, generator=generator).float()
+        return iter([(pair,) for pair in order.split(2)[first:]])
 
 
 def make(position: Position) -> WindowLoader:
-    sampler = ResumableBatchSampler(10, 2, seed=0)
-    loader = make_loader(
-        Numbers(), device=torch.device("cpu"), workers=0, batch_sampler=sampler
-    )
-    return WindowLoader(loader, sampler, position, accumulate=2)
+    numbers = Numbers()
+    loader = DataLoader(numbers, batch_size=None)
+    return WindowLoader(loader, numbers, position, accumulate=2)
 
 
 def seen(loader: WindowLoader) -> list[list[float]]:

@@ -1,14 +1,12 @@
 """Tests of the training loop around the update."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, IterableDataset
 
-from dlcoder.templates.components.datasets.loader import make_loader
-from dlcoder.templates.components.datasets.sampler import ResumableBatchSampler
 from dlcoder.templates.components.engine.checkpoint import Checkpointer
 from dlcoder.templates.components.engine.position import Position
 from dlcoder.templates.components.engine.schedule import WarmupSchedule
@@ -20,12 +18,22 @@ from dlcoder.templates.components.utils.stop_signal import StopSignal
 ALONE = World(rank=0, size=1, device=torch.device("cpu"))
 
 
-class Numbers(Dataset[tuple[Tensor]]):
-    """The numbers below ten, by index or by (epoch, index)."""
+class Numbers(IterableDataset[tuple[Tensor]]):
+    """Pairs of the numbers below ten, in another order in each epoch."""
 
-    def __getitem__(self, draw: int | tuple[int, int]) -> tuple[Tensor]:
-        index = draw[1] if isinstance(draw, tuple) else draw
-        return (torch.tensor(float(index)),)
+    place = (0, 0)
+
+    def seek(self, epoch: int, batch: int = 0) -> None:
+        self.place = (epoch, batch)
+
+    def __len__(self) -> int:
+        return 5
+
+    def __iter__(self) -> Iterator[tuple[Tensor]]:
+        epoch, first = self.place
+        generator = torch.Generator().manual_seed(epoch)
+        order = torch.randperm(10, generator=generator).float()
+        return iter([(pair,) for pair in order.split(2)[first:]])
 
 
 class Count:
@@ -48,17 +56,15 @@ class Count:
 
 
 def make(folder: Path, *, stop_after: int = 0) -> Trainer:
-    sampler = ResumableBatchSampler(10, 2, seed=0)
+    numbers = Numbers()
     folder.mkdir(exist_ok=True)
     position, stop = Position(), StopSignal()
     return Trainer(
         step=Count(stop, stop_after),
         evaluate=lambda: {"metric_accuracy": 1.0, "loss_total": 0.0},
         metric="accuracy",
-        loader=make_loader(
-            Numbers(), device=ALONE.device, workers=0, batch_sampler=sampler
-        ),
-        sampler=sampler,
+        loader=DataLoader(numbers, batch_size=None),
+        sampler=numbers,
         position=position,
         checkpointer=Checkpointer(
             folder, parts={"position": position}, settings={}, world=ALONE
