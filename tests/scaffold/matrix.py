@@ -67,6 +67,11 @@ LESSONS = {
         "model.dropout=0.0",
         0.1, 1000.0, "r2", 0.7,
     ),
+    "tabular": Lesson(
+        {"task": "classification", "model": {"family": "mlp"}},
+        "train.lr=0.01 data.train_samples=960 data.num_classes=4",
+        1.0, 1000.0, "accuracy", 0.6,
+    ),
     "multilabel": Lesson(
         {"task": "classification", "data": {"multi_label": True}},
         "train.lr=0.01 data.train_samples=960 data.num_classes=4",

@@ -16,11 +16,15 @@ from dlcoder.scaffold.tasks.table import TASKS, meant
 READING: list[dict[str, Any]] = [
     {"data": {"source": "csv", "classes": ["stripes", "waves"]}},
     {"data": {"source": "csv", "multi_label": True}, "config": "argparse"},
+    {"data": {"source": "numpy"}},
+    {"data": {"source": "webdataset", "num_classes": 2}},
+    {"data": {"source": "csv"}, "model": {"family": "mlp"}},
+    {"data": {"source": "numpy", "num_classes": 2}, "model": {"family": "mlp"}, "config": "toml"},
     {"task": "regression", "data": {"source": "csv"}, "config": "dataclass"},
     {"task": "regression", "data": {"source": "numpy"}},
-    {"task": "segmentation", "data": {"source": "segmentation_pairs"}},
+    {"task": "segmentation", "data": {"source": "segmentation_pairs", "cache": "memory"}},
     {"task": "segmentation", "data": {"source": "segmentation_pairs", "num_classes": 2}},
-    {"task": "detection", "data": {"source": "coco", "num_classes": 2}, "config": "toml"},
+    {"task": "detection", "data": {"source": "coco", "num_classes": 2, "cache": "disk"}, "config": "toml"},
     {"task": "generation", "data": {"source": "text"}, "model": {"family": "gpt"}},
     {"task": "generation", "data": {"source": "tokens"}, "model": {"family": "gpt"}, "layout": "flat"},
 ]
@@ -86,3 +90,14 @@ def test_readme_and_next_steps_say_what_goes_where(fields: dict[str, Any]) -> No
     request = spec(**fields)
     readme = project_files(request, choices(**fields))["README.md"].decode()
     assert "`/data/mine/" in readme or "`/data/mine`" in readme
+
+
+@pytest.mark.parametrize(
+    ("cache", "inner"), [("memory", "MemoryCache(dataset)"), ("disk", "cached(dataset, settings)")]
+)
+def test_what_is_random_comes_after_the_cache(cache: str, inner: str) -> None:
+    fields = {"data": {"source": "image_folder", "cache": cache, "augmentation": "strong"}}
+    files = project_files(spec(**fields), choices(**fields))
+    build = " ".join(files["waves/build.py"].decode().split())
+    assert f"Augmented({inner}, RandomAugment(), seed=seed)" in build
+    assert build.count(inner) == 2, "validation is cached too"

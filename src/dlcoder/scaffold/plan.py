@@ -199,10 +199,7 @@ def _bindings(choices: Choices) -> Bindings:
         },
         "DiskCache": {"transform": Fixed("None")},
         "MemoryCache": {"transform": Fixed("None")},
-        "WebdatasetShards": {
-            "num_classes": Present(),
-            "augment": Present() if _augmented(choices) else Fixed("None"),
-        },
+        "WebdatasetShards": {} if _augmented(choices) else {"augment": Fixed("None")},
         "MaskAugment": {"jitter": Default("0.4") if strong else Fixed("0.0")},
         "BoxAugment": {"jitter": Default("0.4") if strong else Fixed("0.0")},
         **task.bindings,
