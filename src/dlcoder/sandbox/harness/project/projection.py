@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from .trace import whole
+
 DIRECTIONS = 4
 LARGEST = 8_000_000
 
@@ -31,7 +33,7 @@ class Projector:
             return None
         total = torch.zeros(DIRECTIONS, dtype=torch.float64)
         for position, grad in pairs:
-            flat = grad.detach().to("cpu", torch.float64).reshape(-1)
+            flat = whole(grad.detach()).to("cpu", torch.float64).reshape(-1)
             total += self._directions(position, flat.numel()) @ flat
         return [float(value) for value in total]
 

@@ -71,9 +71,15 @@ class Trace:
         return (f for f in self.frames(depth + 1) if f.f_code.co_filename.startswith(self.root))
 
 
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor; of one that is sharded (a DTensor), all ranks' shares put together, for which all ranks must ask."""
+    gather = getattr(tensor, "full_tensor", None)
+    return gather() if gather is not None else tensor
+
+
 def tensor_bytes(tensor: torch.Tensor) -> bytes:
     """The raw content of a tensor (of a very large one: both ends)."""
-    tensor = tensor.detach()
+    tensor = whole(tensor.detach())
     if tensor.is_sparse or tensor.layout != torch.strided:
         tensor = tensor.to_dense()
     if tensor.device.type == "meta" or tensor.numel() == 0:

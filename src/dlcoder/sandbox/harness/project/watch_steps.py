@@ -14,7 +14,7 @@ from .ema import AverageWatch
 from .losses import LossWatch, scalar_factors
 from .observe import MODE_LAYERS, Observer, parameters_of, tags
 from .projection import Projector
-from .trace import digest, digest_bytes, tensor_bytes
+from .trace import digest, digest_bytes, tensor_bytes, whole
 
 NOISE = 1e-5
 """Gradients below this share of the largest one may be rounding alone."""
@@ -137,6 +137,8 @@ class StepWatch:
         """Add this rank's own gradient, before any synchronization, to the window's projection."""
         for optimizer in self.o.optimizers:
             own = [p for p in parameters_of(optimizer) if p.requires_grad]
+            if any(hasattr(p, "full_tensor") for p in own):
+                continue  # the graph holds the gathered weights, not the shares that the optimizer has
             try:
                 grads = torch.autograd.grad(root, own, retain_graph=True, allow_unused=True)
             except RuntimeError:
@@ -189,7 +191,7 @@ class StepWatch:
 
     def _clipped(self, parameters: list[torch.Tensor], name: str, bound: float, value: Any) -> None:
         site = self.o.trace.site(4)
-        norm = float(value) if isinstance(value, torch.Tensor) else None
+        norm = float(whole(value)) if isinstance(value, torch.Tensor) else None
         ids = {id(p) for p in parameters}
         for i, optimizer in enumerate(self.o.optimizers):
             if any(id(p) in ids for p in parameters_of(optimizer)):
@@ -351,6 +353,7 @@ class StepWatch:
 
     def _gradients(self, optimizer: Any) -> dict[str, Any]:
         own = list(parameters_of(optimizer))
+        grads = [(p, whole(p.grad)) for p in own if p.grad is not None]
         held = {id(p) for p in self.o.trained()}
         loose = [
             self.o.name(p)
@@ -362,8 +365,8 @@ class StepWatch:
             "n": len(own),
             "frozen": sum(not p.requires_grad for p in own),
             "none": [self.o.name(p) for p in own if p.requires_grad and p.grad is None][:20],
-            "zero": [self.o.name(p) for p in own if p.grad is not None and not bool(p.grad.any())][:20],
-            "nonfinite": [self.o.name(p) for p in own if p.grad is not None and not bool(p.grad.isfinite().all())][:8],
+            "zero": [self.o.name(p) for p, grad in grads if not bool(grad.any())][:20],
+            "nonfinite": [self.o.name(p) for p, grad in grads if not bool(grad.isfinite().all())][:8],
             "loose": list(dict.fromkeys(loose))[:20],
         }
 
@@ -380,14 +383,14 @@ class StepWatch:
             event = dict(window.pending)
             event["after"] = digest_bytes("".join(after.values()).encode())
             if self.o.steps < CLOSELY_WATCHED:
-                largest = max((float(p.grad.abs().max()) for p in own if p.grad is not None and p.numel()), default=0.0)
+                largest = max((_largest(p.grad) for p in own if p.grad is not None), default=0.0)
                 event["unchanged"] = [
                     self.o.name(p)
                     for i, p in enumerate(own)
                     if window.before.get(i) == after[i] and _matters(p, largest)
                 ][:20]
             if self.o.options.nan_at:
-                event["finite"] = all(bool(p.isfinite().all()) for p in own)
+                event["finite"] = all(bool(whole(p).isfinite().all()) for p in own)
             if self.o.options.same_batch and self.o.steps < CLOSELY_WATCHED:
                 event["memories"] = digest([_memories(module) for module in self.o.live_modules()[:2]])
             event["graphs"] = self._graphs_alive()
@@ -439,12 +442,15 @@ def _fingerprint(parameter: torch.Tensor) -> str:
 
 def _matters(parameter: torch.Tensor, largest: float) -> bool:
     """Whether a gradient is more than rounding noise: that of a bias in front of a normalization is not."""
-    grad = parameter.grad
-    return grad is not None and grad.numel() > 0 and float(grad.abs().max()) > NOISE * largest
+    return parameter.grad is not None and _largest(parameter.grad) > NOISE * largest
+
+
+def _largest(grad: torch.Tensor) -> float:
+    return float(whole(grad).abs().max()) if grad.numel() else 0.0
 
 
 def _stale(parameter: torch.Tensor) -> bool:
-    return parameter.grad is not None and bool(parameter.grad.any())
+    return parameter.grad is not None and bool(whole(parameter.grad).any())
 
 
 def _grad_marks(optimizer: Any) -> list[tuple[int, int]]:
@@ -454,7 +460,7 @@ def _grad_marks(optimizer: Any) -> list[tuple[int, int]]:
 
 
 def _norm(grads: Any) -> float:
-    return math.sqrt(sum(float(g.detach().double().pow(2).sum()) for g in grads))
+    return math.sqrt(sum(float(whole(g.detach()).double().pow(2).sum()) for g in grads))
 
 
 def _unclipped(optimizer: Any, clips: list[dict[str, Any]]) -> list[dict[str, Any]]:
