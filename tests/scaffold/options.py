@@ -31,7 +31,10 @@ OF_ANY_TASK: Options = {
     "schedule": [{"train": {"schedule": value}} for value in ("cosine", "constant", "wsd", "step")],
     "clip": [{"train": {"max_grad_norm": value}} for value in (0, 1)],
     "config": [{"config": value} for value in ("yaml", "toml", "argparse", "dataclass")],
-    "framework": [{"framework": value} for value in ("pytorch", "lightning", "accelerate")],
+    "framework": [
+        *({"framework": value} for value in ("pytorch", "lightning", "accelerate")),
+        {"framework": "pytorch", "train": {"strategy": "fsdp"}},
+    ],
     "loggers": [{"loggers": value} for value in ([], ["tensorboard"])],
     "recompute": [{"train": {"gradient_checkpointing": value}} for value in (False, True)],
     "launcher": [{"launcher": value} for value in ("torchrun", "srun", "sbatch")],

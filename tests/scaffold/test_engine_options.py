@@ -18,8 +18,8 @@ from dlcoder.scaffold.render import render
 from dlcoder.scaffold.schedules import SCHEDULES
 from dlcoder.scaffold.task import Family
 from dlcoder.scaffold.tasks.table import TASKS
-from dlcoder.templates.components.engine.recompute import repeated_blocks
 from dlcoder.templates.components.engine.schedule import WarmupSchedule
+from dlcoder.templates.components.utils.repeated_blocks import repeated_blocks
 
 FAMILIES = {name: family for task in TASKS.values() for name, family in task.families.items()}
 

@@ -122,8 +122,9 @@ def test_every_component_has_a_sidecar_and_every_sidecar_a_component() -> None:
 
 
 def test_symbols_are_unique() -> None:
-    """Bindings name options by symbol; of the forms of settings a project has one."""
-    symbols = [c.symbol for c in COMPONENTS.values() if not c.id.startswith("utils/settings_")]
+    """Bindings name options by symbol; of the forms of settings a project has one, and so of those of parallelism."""
+    one_of = ("utils/settings_", "utils/shard")
+    symbols = [c.symbol for c in COMPONENTS.values() if not c.id.startswith(one_of)]
     assert len(symbols) == len(set(symbols))
 
 

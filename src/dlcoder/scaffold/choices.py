@@ -46,6 +46,7 @@ class Choices:
     ema: bool
     gradient_checkpointing: bool
     sync_bn: bool
+    strategy: str
     metric: str
     framework: str
     layout: str
@@ -125,6 +126,7 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
         label_smoothing=train.label_smoothing,
         gradient_checkpointing=train.gradient_checkpointing,
         sync_bn=train.sync_bn,
+        strategy=train.strategy,
         ema=assumed.note_unless_given("train.ema", train.ema, "Steadier and mostly better than the last weights."),
         metric=assumed("metric", spec.metric, metric, task.metrics[metric].reason),
         framework=spec.framework,

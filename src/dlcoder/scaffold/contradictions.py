@@ -22,6 +22,11 @@ def refuse_contradictions(spec: ProjectSpec, task: Task) -> None:
             "data.augmentation is none, and without it both views of an image are the same.",
             "Set data.augmentation to strong or light, or model.family to mae.",
         )
+    if spec.train.strategy == "fsdp" and spec.framework != "pytorch":
+        raise UserError(
+            f"train.strategy fsdp is for framework pytorch, and framework is {spec.framework}.",
+            "Set framework to pytorch, or train.strategy to ddp.",
+        )
     if spec.device == "cpu" and spec.precision == "fp16":
         raise UserError(
             "precision fp16 is for GPUs, and device is cpu.", "Set precision to bf16 or fp32, or device to cuda."

@@ -15,6 +15,8 @@ from dlcoder.templates.bindings import Binding, Bindings, Default, Fixed, Presen
 
 PARTS = {"data": "Where samples come from.", "model": "What is trained.", "train": "How it is trained."}
 """What the parts of the settings are, in their order."""
+_SHARDED: Bindings = {"parallel": {"parallelize": Fixed("None")}}
+"""What tests need that look at the weights of a rank, which has them whole."""
 _AMP = {"fp32": "None", "bf16": "torch.bfloat16", "fp16": "torch.float16"}
 
 ROLES = {
@@ -40,6 +42,7 @@ class Plan:
         templates: Project templates by the path of the file that they make.
         scripts: Launchers by the path of the file that they are.
         context: The variables of project templates.
+        instead: Components that others stand in for, with the same functions, as `kind.name` to `kind.name`.
     """
 
     package: str
@@ -47,6 +50,7 @@ class Plan:
     templates: dict[str, str]
     scripts: dict[str, str]
     context: dict[str, object]
+    instead: dict[str, str]
 
 
 def plan(choices: Choices) -> Plan:
@@ -71,6 +75,7 @@ def plan(choices: Choices) -> Plan:
         },
         scripts=_scripts(choices),
         context=_context(choices),
+        instead={"utils.parallel": "utils.shard"} if choices.strategy == "fsdp" else {},
     )
 
 
@@ -202,6 +207,7 @@ def _bindings(choices: Choices) -> Bindings:
         "WebdatasetShards": {} if _augmented(choices) else {"augment": Fixed("None")},
         "MaskAugment": {"jitter": Default("0.4") if strong else Fixed("0.0")},
         "BoxAugment": {"jitter": Default("0.4") if strong else Fixed("0.0")},
+        **(_SHARDED | {"parallelize": {"dtype": amp}} if choices.strategy == "fsdp" else {}),
         **task.bindings,
         **source.bindings,
     }

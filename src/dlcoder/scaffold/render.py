@@ -65,7 +65,7 @@ def _reachable(roots: dict[str, str], plan: Plan, files: dict[str, str] | None =
             found.add(component)
             kind, name = component
             path = f"{plan.package}/{kind}/{name}.py"
-            texts.append(files[path] if files else _source("components", kind, f"{name}.py"))
+            texts.append(files[path] if files else _replaced(_source("components", kind, f"{name}.py"), plan))
     return found
 
 
@@ -86,7 +86,17 @@ def _component_files(component: Component, plan: Plan) -> dict[str, str]:
         f"{plan.package}/{kind}/{name}.py": _source("components", kind, f"{name}.py"),
         _test_path(component): _source("tests", kind, f"test_{name}.py"),
     }
-    return {path: specialize(text, package=plan.package, bindings=plan.bindings) for path, text in sources.items()}
+    return {
+        path: specialize(_replaced(text, plan), package=plan.package, bindings=plan.bindings)
+        for path, text in sources.items()
+    }
+
+
+def _replaced(source: str, plan: Plan) -> str:
+    """A component's source, importing what stands in for others from there."""
+    for module, other in plan.instead.items():
+        source = source.replace(f"from {COMPONENTS}.{module} import", f"from {COMPONENTS}.{other} import")
+    return source
 
 
 def _test_path(component: Component) -> str:

@@ -120,6 +120,7 @@ class TrainSpec(_Part):
     ema: bool = Field(default=True, description="Evaluate averaged weights.")
     gradient_checkpointing: bool = Field(default=False, description="Less memory, slower.")
     sync_bn: bool = Field(default=False, description="Batch norm over all ranks.")
+    strategy: Literal["ddp", "fsdp"] = Field(default="ddp", description="fsdp: models too large for a GPU.")
 
 
 class ProjectSpec(_Part):

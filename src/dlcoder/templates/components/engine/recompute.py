@@ -18,6 +18,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from dlcoder.templates.components.utils.repeated_blocks import repeated_blocks
+
 
 def recompute_blocks(model: nn.Module) -> nn.Module:
     """Let the blocks of `model` be run again in the backward pass; return it.
@@ -33,23 +35,6 @@ def recompute_blocks(model: nn.Module) -> nn.Module:
     for block in blocks:
         block.forward = partial(_recomputed, block, block.forward)
     return model
-
-
-def repeated_blocks(model: nn.Module) -> list[nn.Module]:
-    """Return the innermost parts that are elements of a list and have parts."""
-    elements = [
-        element
-        for module in model.modules()
-        if isinstance(module, nn.ModuleList | nn.Sequential)
-        for element in module
-        if any(element.children())
-    ]
-    found = set(elements)
-    return [
-        block
-        for block in dict.fromkeys(elements)
-        if not any(part in found for part in block.modules() if part is not block)
-    ]
 
 
 def _recomputed(

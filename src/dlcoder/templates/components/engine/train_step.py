@@ -26,7 +26,11 @@ from dlcoder.templates.components.engine.objective import (
 from dlcoder.templates.components.engine.run_state import Stateful
 from dlcoder.templates.components.engine.schedule import WarmupSchedule
 from dlcoder.templates.components.utils.distributed import World, sum_over_ranks
-from dlcoder.templates.components.utils.parallel import gradient_sync, unwrap
+from dlcoder.templates.components.utils.parallel import (
+    clip_gradients,
+    gradient_sync,
+    unwrap,
+)
 
 
 class TrainStep:
@@ -81,7 +85,7 @@ class TrainStep:
         if self.scaler is not None:
             # Clipping must see the true gradients, not those of the scaled loss.
             self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+        norm = clip_gradients(self.model, self.max_grad_norm)
 
         # Here the host waits for the device, once a step.
         values = torch.stack([*means.values(), norm.double()]).tolist()

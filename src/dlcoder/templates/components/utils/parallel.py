@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dlcoder.templates.components.utils.distributed import World
@@ -26,3 +26,8 @@ def gradient_sync(model: nn.Module, *, enabled: bool) -> AbstractContextManager[
     if enabled or not isinstance(model, DistributedDataParallel):
         return nullcontext()
     return model.no_sync()
+
+
+def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:
+    """Scale the gradient to a norm of at most `max_norm`; return the norm before."""
+    return nn.utils.clip_grad_norm_(model.parameters(), max_norm)

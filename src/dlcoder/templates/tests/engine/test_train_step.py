@@ -85,6 +85,7 @@ def test_a_window_of_uneven_batches_is_one_batch() -> None:
     assert parts["metric_accuracy"] == pytest.approx(whole["metric_accuracy"])
 
 
+# needs: parallel.parallelize
 def test_ranks_with_uneven_shares_are_one_batch_and_stop_together(
     tmp_path: Path,
 ) -> None:

@@ -1,0 +1,116 @@
+"""Tests of sharding, with two real processes against one that holds all."""
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
+
+from dlcoder.templates.components.engine.whole_state import WholeState
+from dlcoder.templates.components.utils.distributed import World, end_process, from_main
+from dlcoder.templates.components.utils.shard import (
+    clip_gradients,
+    gradient_sync,
+    load_whole,
+    parallelize,
+    unwrap,
+)
+
+ALONE = World(rank=0, size=1, device=torch.device("cpu"))
+MAX_NORM = 0.5
+
+
+class Block(nn.Module):
+    """A residual block whose sizes two ranks cannot divide."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.LayerNorm(5), nn.Linear(5, 7), nn.Linear(7, 5))
+
+    def forward(self, features: Tensor) -> Tensor:
+        change: Tensor = self.layers(features)
+        return features + change
+
+
+def make_model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 5), Block(), Block(), nn.Linear(5, 1))
+
+
+def make_optimizer(model: nn.Module) -> torch.optim.Optimizer:
+    # Unlike Adam, it shows a gradient of the wrong size.
+    return torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+
+def train(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    micro_batches: list[Tensor],
+    *,
+    weight: float = 1.0,
+) -> float:
+    """Make an update; return the norm of its gradient."""
+    for number, inputs in enumerate(micro_batches, start=1):
+        with gradient_sync(model, enabled=number == len(micro_batches)):
+            (model(inputs).square().sum() * weight).backward()
+    norm = float(clip_gradients(model, MAX_NORM))
+    optimizer.step()
+    optimizer.zero_grad()
+    return norm
+
+
+def test_a_process_alone_keeps_everything() -> None:
+    model = make_model()
+    assert parallelize(model, ALONE) is unwrap(model) is model
+    plain = load_whole(make_model(), model)
+    assert torch.equal(plain(torch.ones(1, 3)), model(torch.ones(1, 3)))
+    assert train(model, make_optimizer(model), [torch.ones(2, 3)]) > 0
+
+
+def test_two_ranks_train_what_one_process_trains_and_go_on_exactly(
+    tmp_path: Path,
+) -> None:
+    # Not forked: a process that has computed in several threads cannot be.
+    spawn(_rank, args=(str(tmp_path / "meeting"),), nprocs=2)
+
+
+def _rank(rank: int, meeting: str) -> None:
+    torch.set_num_threads(1)
+    # By step, rank, sample.
+    inputs = torch.randn(3, 2, 4, 3, generator=torch.Generator().manual_seed(0))
+    alone = make_model()
+    optimizer = make_optimizer(alone)
+    # Ranks average: each sample weighs one half.
+    norms = [
+        train(alone, optimizer, [step.flatten(0, 1)], weight=0.5) for step in inputs
+    ]
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=2
+    )
+    _check(World(rank, 2, ALONE.device), inputs, alone, norms)
+    os.environ["RANK"] = str(rank)
+    end_process(0)
+
+
+def _check(world: World, inputs: Tensor, alone: nn.Module, norms: list[float]) -> None:
+    sharded = parallelize(make_model(), world)
+    optimizer = make_optimizer(sharded)
+    # Two micro-batches of which the second is one sample.
+    windows = [[share[:3], share[3:]] for share in inputs[:, world.rank]]
+    found = [train(sharded, optimizer, window) for window in windows[:2]]
+    parts = (sharded, optimizer)
+    states = from_main([WholeState(part).state_dict() for part in parts])
+    found.append(train(sharded, optimizer, windows[2]))
+    # Where weights are gathered in half precision, the sharded model rounds them.
+    torch.testing.assert_close(found, norms, rtol=2e-2, atol=0)
+    whole = load_whole(make_model(), sharded).state_dict()
+    torch.testing.assert_close(whole, {**alone.state_dict()}, rtol=2e-2, atol=2e-3)
+
+    resumed = parallelize(make_model(), world)
+    optimizer = make_optimizer(resumed)
+    for part, state in zip((resumed, optimizer), states, strict=True):
+        WholeState(part).load_state_dict(state)
+    train(resumed, optimizer, windows[2])
+    for name, value in load_whole(make_model(), resumed).state_dict().items():
+        assert torch.equal(value, whole[name])
