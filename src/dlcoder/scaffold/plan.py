@@ -15,8 +15,6 @@ from dlcoder.templates.bindings import Binding, Bindings, Default, Fixed, Presen
 
 PARTS = {"data": "Where samples come from.", "model": "What is trained.", "train": "How it is trained."}
 """What the parts of the settings are, in their order."""
-_SHARDED: Bindings = {"parallel": {"parallelize": Fixed("None")}}
-"""What tests need that look at the weights of a rank, which has them whole."""
 _AMP = {"fp32": "None", "bf16": "torch.bfloat16", "fp16": "torch.float16"}
 
 ROLES = {
@@ -207,10 +205,15 @@ def _bindings(choices: Choices) -> Bindings:
         "WebdatasetShards": {} if _augmented(choices) else {"augment": Fixed("None")},
         "MaskAugment": {"jitter": Default("0.4") if strong else Fixed("0.0")},
         "BoxAugment": {"jitter": Default("0.4") if strong else Fixed("0.0")},
-        **(_SHARDED | {"parallelize": {"dtype": amp}} if choices.strategy == "fsdp" else {}),
+        **(_sharded(amp) if choices.strategy == "fsdp" else {}),
         **task.bindings,
         **source.bindings,
     }
+
+
+def _sharded(dtype: Binding) -> Bindings:
+    # Tests that look at a rank's weights need a module that leaves these whole.
+    return {"parallelize": {"dtype": dtype}, "parallel": {"parallelize": Fixed("None")}}
 
 
 def role_of(path: str, package: str) -> str:
