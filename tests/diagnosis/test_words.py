@@ -37,3 +37,10 @@ def test_what_the_log_shows_outweighs_what_is_said() -> None:
     log = "RuntimeError: mat1 and mat2 shapes cannot be multiplied (32x512 and 1024x10)"
     _, scored = judge(log, "I changed the learning rate and got NaN before")
     assert scored[0].cause == "shape-matmul"
+
+
+def test_what_to_paste_fits_the_complaint() -> None:
+    nan = diagnose("", context="The loss is NaN after some hundred steps").missing
+    assert any("precision in use" in wanted for wanted in nan)
+    hang = diagnose("", context="Training is stuck at the first batch with num_workers=4").missing
+    assert any("py-spy" in wanted for wanted in hang)

@@ -61,8 +61,9 @@ def read_work(lines: Sequence[Line], limit: int = 20_000) -> list[Work]:
         if found and rank is not None and len(records) < limit:
             sequence = int(found[1]) if found[1] else -1
             records.append(Work(rank, group, sequence, found[2], found[3] or "", line, int(found[5] or 0)))
-    only = {rank: next(iter(names)) for rank, names in groups.items() if len(names) == 1}
-    return [replace(record, group=record.group or only.get(record.rank, "")) for record in records]
+    names = set().union(*groups.values())
+    known = {rank: next(iter(own)) for rank, own in groups.items() if len(own) == 1} if len(names) > 1 else {}
+    return [replace(record, group=(record.group or known.get(record.rank, "")) if known else "") for record in records]
 
 
 def _few(ranks: Sequence[int]) -> str:

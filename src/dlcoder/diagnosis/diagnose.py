@@ -11,6 +11,7 @@ from dlcoder.diagnosis.evidence import log_facts, prose_facts, shared_facts
 from dlcoder.diagnosis.facts import Fact, Facts
 from dlcoder.diagnosis.flight_dumps import looks_like_dump, rank_of
 from dlcoder.diagnosis.lines import Line, make_lines
+from dlcoder.diagnosis.missing import what_is_missing
 from dlcoder.diagnosis.ranking import Scored, calibrate, score
 from dlcoder.diagnosis.ranks import Reading, absent_ranks, is_effect, own_strength, primary, without_passing
 from dlcoder.diagnosis.reading import Document, read
@@ -226,39 +227,6 @@ def _progress_text(readings: Sequence[Reading]) -> str:
     return ""
 
 
-def _missing(
-    status: str, scored: Sequence[Scored], facts: Facts, readings: Sequence[Reading], absent: Sequence[int], lines: int
-) -> list[str]:
-    """What to paste, exactly, for a better answer."""
-    wanted: list[str] = []
-    if status == "healthy":
-        return wanted
-    given = {reading.document.rank for reading in readings}
-    unseen = [rank for rank in absent if rank not in given]
-    if unseen:
-        wanted.append(f"the log of rank {', '.join(map(str, unseen[:8]))}: the others wait for it")
-    elif absent:
-        ranks = ", ".join(map(str, absent[:8]))
-        wanted.append(f"the stack of rank {ranks} while it hangs (`py-spy dump --pid PID`): its log shows no failure")
-    unsure = not scored or scored[0].probability < 0.6
-    effects = bool(scored) and scored[0].cause in ("ddp-peer-crash", "ddp-slow-rank-timeout", "ddp-divergent-branch")
-    if effects and len(readings) == 1:
-        wanted.append(
-            "the logs of all ranks (torchrun --log-dir logs --redirects 3 --tee 3), at least the last 200 lines of each"
-        )
-    if status == "unknown":
-        wanted.append("the last 200 lines of the output, with the full traceback")
-    if unsure and any(f.id in ("nan.loss", "nan.word", "nan.zh") for f in facts):
-        wanted.append(
-            "the 20 log lines before the first NaN with loss, learning rate and gradient norm, and the precision in use"
-        )
-    elif unsure and "any.crash" in facts and not any(f.id.startswith("exc.") for f in facts):
-        wanted.append("the full traceback")
-    if unsure and status != "unknown":
-        wanted.append("`python -m torch.utils.collect_env`")
-    return wanted[:4]
-
-
 _CONFIDENT = 0.75
 _WEAK = 1.5
 _SHOWS = 2.0
@@ -426,7 +394,7 @@ def examine(
     lines = [line for reading in readings for line in reading.document.lines]
     raised = _line_of(facts, "rank.raised")
     absent = [rank for rank in absent_ranks(readings, lines) if raised is None or rank != raised.rank]
-    missing = _missing(status, scored, facts, readings, absent, len(lines))
+    missing = what_is_missing(status, scored, facts, readings, absent)
     benign = _benign(facts)
     diagnosis = Diagnosis(
         status,

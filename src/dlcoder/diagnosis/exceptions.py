@@ -313,7 +313,7 @@ _CONFIG_OBJECTS = frozenset(
     ]
 )
 _LIBRARY_OBJECT = re.compile(
-    r"^\w+Trainer$|^Variable$|Tokenizer|Config$|For(?:CausalLM|ConditionalGeneration|SequenceClassification)|Processor$"
+    r"^\w*Trainer$|^Variable$|Tokenizer|Config$|For(?:CausalLM|ConditionalGeneration|SequenceClassification)|Processor$"
     r"|^(?:Upsample|GELU|Conv[123]d|BatchNorm[123]d|LayerNorm|Sequential|Linear|Adam\w*|SGD|\w+LR|DataFrame"
     r"|Series|Index"
     r"|FreeTypeFont|Axes\w*|Figure|Session|Image|Accelerator|Dataset|DatasetDict|Field|Example|Transpose"
@@ -455,6 +455,71 @@ def _attribute_facts(raised: Raised) -> list[Fact]:
     return facts
 
 
+# Keyword arguments that versions of Transformers, TRL, Lightning, torchvision, torch, scikit-learn added or dropped.
+_VERSIONED_KEYWORDS = frozenset(
+    [
+        "eval_strategy",
+        "evaluation_strategy",
+        "processing_class",
+        "prediction_loss_only",
+        "num_items_in_batch",
+        "dispatch_batches",
+        "even_batches",
+        "use_seedable_sampler",
+        "max_seq_length",
+        "dataset_text_field",
+        "tokenizer_name",
+        "overwrite_output_dir",
+        "gpus",
+        "num_processes",
+        "progress_bar_refresh_rate",
+        "checkpoint_callback",
+        "weights_summary",
+        "distributed_backend",
+        "flush_logs_every_n_steps",
+        "truncated_bptt_steps",
+        "replace_sampler_ddp",
+        "auto_select_gpus",
+        "resume_from_checkpoint",
+        "accelerator_connector",
+        "auto_scale_batch_size",
+        "terminate_on_nan",
+        "stochastic_weight_avg",
+        "amp_backend",
+        "amp_level",
+        "process_position",
+        "move_metrics_to_cpu",
+        "multiple_trainloader_mode",
+        "track_grad_norm",
+        "use_distributed_sampler",
+        "reload_dataloaders_every_epoch",
+        "inference_mode",
+        "barebones",
+        "sync_batchnorm",
+        "antialias",
+        "interpolation",
+        "fillcolor",
+        "pretrained_backbone",
+        "weights",
+        "size_average",
+        "foreach",
+        "fused",
+        "capturable",
+        "verbose",
+        "is_causal",
+        "weights_only",
+        "mmap",
+        "use_reentrant",
+        "forward_prefetch",
+        "squared",
+        "sparse",
+        "sparse_output",
+        "base_estimator",
+        "normalize",
+        "n_iter",
+        "n_iter_no_change",
+    ]
+)
 _PACKAGE_ALIASES = frozenset(["pl", "np", "plt", "nn", "optim", "transforms", "tf", "smp", "sns", "pd", "hvd", "tio"])
 
 
@@ -465,6 +530,8 @@ def _keyword_fact(raised: Raised, keyword: re.Match[str], code: str) -> Fact:
     if callee[-1] == "forward":
         return Fact("call.own-keyword", raised.line, note="the module's forward has no such argument")
     owner = next((part for part in callee if part not in ("__init__", "__new__", "")), "")
+    if keyword[2] in _VERSIONED_KEYWORDS:
+        return Fact("call.library-keyword", raised.line, note=f"versions of the library differ in `{keyword[2]}`")
     if owner.endswith("Trainer") and callee[-1] not in ("__init__", owner):
         return Fact("call.library-keyword", raised.line, note="the library calls its hooks with other arguments")
     called = re.search(r"([\w.]+)\(\*?\*?", code)
