@@ -228,10 +228,20 @@ def _progress_text(readings: Sequence[Reading]) -> str:
 
 
 _CONFIDENT = 0.75
+_MESSAGE = 140
 _WEAK = 1.5
 _SHOWS = 2.0
 _ROUTINES = 16
 _FLIGHT_WEIGHT = 4.5
+
+
+def _message_of(best: Hypothesis) -> str:
+    """The message that speaks for the cause, where no rule puts it into words."""
+    shown = next((item for item in best.evidence if item.supports and item.source != "context"), None)
+    if shown is None:
+        return ""
+    message = shown.text[:_MESSAGE].rstrip(" .:")
+    return f": `{message}`" if message.count("`") == 0 else f": {message}"
 
 
 def _summary(status: str, hypotheses: Sequence[Hypothesis], reasons: Sequence[str], benign: Sequence[str]) -> str:
@@ -242,7 +252,7 @@ def _summary(status: str, hypotheses: Sequence[Hypothesis], reasons: Sequence[st
     if status == "unknown" or not hypotheses:
         return "The text does not say what went wrong."
     best = hypotheses[0]
-    because = f": {'; '.join(reasons[:2])}" if reasons else ""
+    because = f": {'; '.join(reasons[:2])}" if reasons else _message_of(best)
     if best.probability >= _CONFIDENT:
         return f"{best.title} ({best.cause}){because}."
     others = " or ".join(h.cause for h in hypotheses[1:3]) or "others"

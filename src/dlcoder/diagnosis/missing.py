@@ -28,6 +28,7 @@ _SHOWS = {
     "not_learning": "loss and metric of the first 50 steps, `optimizer.param_groups[0]['lr']`, and the code of one "
     "training step",
 }
+_NOT_FINITE = ("nan.loss", "nan.word", "nan.zh", "nan.consequence", "norm.bad", "explode.nonfinite-norm")
 _OF_ALL = ("ddp-peer-crash", "ddp-slow-rank-timeout", "ddp-divergent-branch")
 _ALL_RANKS = (
     "the logs of all ranks (torchrun --log-dir logs --redirects 3 --tee 3), at least the last 200 lines of each"
@@ -56,7 +57,7 @@ def _for_log(status: str, scored: Sequence[Scored], facts: Facts) -> Iterator[st
     unsure = not scored or scored[0].probability < _UNSURE
     if status == "unknown":
         yield _OUTPUT
-    if unsure and any(fact.id in ("nan.loss", "nan.word", "nan.zh") for fact in facts):
+    if unsure and any(fact.id in _NOT_FINITE for fact in facts):
         yield _SHOWS["nan"]
     elif unsure and "any.crash" in facts and not any(fact.id.startswith("exc.") for fact in facts):
         yield "the full traceback"

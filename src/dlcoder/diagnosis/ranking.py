@@ -52,13 +52,18 @@ def _anything_for(support: dict[str, tuple[float, Fact]], rules: list[tuple[floa
     return any(w > 0 for w, _ in support.values()) or any(w > 0 for w, _ in rules)
 
 
+def _is_code(fact: Fact) -> bool:
+    """Whether the line is source code within a traceback; the message itself says more."""
+    return fact.line is not None and fact.line.text.lstrip().startswith(("raise ", "return ", "warnings.warn("))
+
+
 def score(facts: Facts, signatures: Signatures) -> list[Scored]:
     """Score every cause that anything speaks for or against, best first; ties are broken by name."""
     support: dict[str, dict[str, tuple[float, Fact]]] = defaultdict(dict)
     for fact in facts:
         for cause, weight in fact.weights.items():
             known = support[cause].get(fact.id)
-            if known is None or abs(weight) > abs(known[0]):
+            if known is None or abs(weight) > abs(known[0]) or (weight == known[0] and _is_code(known[1])):
                 support[cause][fact.id] = (weight, fact)
     names = facts.ids()
     rules: dict[str, list[tuple[float, Rule]]] = defaultdict(list)
