@@ -19,7 +19,9 @@ TASKS: list[Request] = [
     {"task": "generation", "model": {"family": "gpt"}},
     {"task": "generation"},
     {"task": "generation", "model": {"family": "vae"}},
+    {"task": "generation", "model": {"family": "dcgan"}},
     {"task": "self_supervised"},
+    {"task": "self_supervised", "model": {"family": "dino"}},
     {"task": "self_supervised", "data": {"source": "image_folder"}, "model": {"family": "mae"}},
 ]
 """What a project may be for, by the network where there are several."""
@@ -73,9 +75,16 @@ def merge(parts: list[Request]) -> Request:
 
 
 def covering(options: Options) -> list[Request]:
-    """Few requests in which every two values of two options meet."""
+    """Few requests in which every two values of two options meet that are not refused together."""
     values = list(options.values())
-    return [merge([values[column][number] for column, number in enumerate(row)]) for row in rows(options)]
+    return [possible(merge([values[column][number] for column, number in enumerate(row)])) for row in rows(options)]
+
+
+def possible(request: Request) -> Request:
+    """A request without what is refused: where two networks are trained or compared."""
+    needed = {"dino": {"ema": True, "strategy": "ddp"}, "dcgan": {"strategy": "ddp"}}
+    family = request.get("model", {}).get("family")
+    return merge([request, {"train": needed[family]}]) if family in needed else request
 
 
 def rows(options: Options) -> list[tuple[int, ...]]:

@@ -56,6 +56,13 @@ def test_what_is_given_is_not_assumed(fields: dict[str, Any], name: str) -> None
         ({"data": {"length": 32}}, "data.length"),
         ({"data": {"cache": "disk"}}, "data.cache"),
         ({"data": {"source": "image_folder"}, "model": {"family": "mlp"}}, "synthetic or csv or numpy"),
+        ({"task": "generation", "model": {"family": "dcgan"}, "data": {"image_size": 40}}, "data.image_size to 32"),
+        ({"task": "self_supervised", "model": {"family": "dino"}, "train": {"ema": False}}, "train.ema"),
+        ({"task": "generation", "model": {"family": "dcgan"}, "train": {"strategy": "fsdp"}}, "train.strategy to ddp"),
+        (
+            {"task": "self_supervised", "model": {"family": "dino"}, "data": {"augmentation": "none"}},
+            "data.augmentation",
+        ),
     ],
 )
 def test_a_contradiction_is_refused_with_the_field_to_change(fields: dict[str, Any], named: str) -> None:

@@ -26,17 +26,14 @@ from torch.profiler import ProfilerActivity, profile
 request = json.loads(sys.argv[2])
 project = probe.Project(request)
 batch = project.batch(request["batch_size"])
-model = project.model()
-average = project.model() if request["ema"] else None
-optimizer = project.optimizer(model)
-project.step(model, optimizer, batch)
-optimizer.zero_grad()
-tensors = [*model.parameters(), *model.buffers(), *batch]
-tensors += [*average.parameters(), *average.buffers()] if average is not None else []
-tensors += [t for values in optimizer.state.values() for t in values.values()]
+players, average = project.players()
+project.step(players, batch)
+networks = [model for model, *_ in players] + ([average] if average is not None else [])
+tensors = [*batch, *(t for network in networks for t in [*network.parameters(), *network.buffers()])]
+tensors += [t for *_, optimizer in players for values in optimizer.state.values() for t in values.values()]
 before = probe._bytes(tensors)
 with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as measured:
-    project.step(model, optimizer, batch)
+    project.step(players, batch)
 events = sorted(
     (e for e in measured.profiler.kineto_results.events() if e.name() == "[memory]"), key=lambda e: e.start_ns()
 )
@@ -54,6 +51,17 @@ SPECS = {
         "data": {"image_size": 96},
         "model": {"family": "resnet", "size": "tiny"},
         "train": {"batch_size": 16, "optimizer": "sgd", "ema": False},
+    },
+    "two networks that are trained in turn": {
+        "task": "generation",
+        "precision": "fp32",
+        "model": {"family": "dcgan", "size": "tiny"},
+    },
+    "a student and its teacher": {
+        "task": "self_supervised",
+        "precision": "fp32",
+        "model": {"family": "dino", "size": "tiny"},
+        "train": {"batch_size": 16},
     },
 }
 

@@ -91,7 +91,7 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
     usual = f"Usual for {train.optimizer}"
     batch = "Fits GPUs of 8 GB with this model and size."
     clip = "Above ordinary norms: it catches outliers only."
-    decay = 0.05 if train.optimizer == "adamw" else 5e-4
+    decay = task.weight_decay[train.optimizer]
     deterministic = "Debugging and comparing come first; false is faster on GPUs."
     metric = next(iter(task.metrics))
     return Choices(

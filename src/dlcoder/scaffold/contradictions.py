@@ -19,7 +19,7 @@ def refuse_contradictions(spec: ProjectSpec, task: Task) -> None:
     _refuse_image_size(spec, task)
     if task.views and spec.data.augmentation == "none":
         raise UserError(
-            "data.augmentation is none, and without it both views of an image are the same.",
+            "data.augmentation is none, and without it all views of an image are the same.",
             "Set data.augmentation to strong or light, or model.family to mae.",
         )
     if spec.train.strategy == "fsdp" and spec.framework != "pytorch":
@@ -27,13 +27,23 @@ def refuse_contradictions(spec: ProjectSpec, task: Task) -> None:
             f"train.strategy fsdp is for framework pytorch, and framework is {spec.framework}.",
             "Set framework to pytorch, or train.strategy to ddp.",
         )
+    if spec.train.strategy == "fsdp" and task.training != "loss":
+        raise UserError(
+            "train.strategy fsdp is for one network with one loss, and here two are trained or compared.",
+            "Set train.strategy to ddp.",
+        )
+    if task.training == "teacher" and not spec.train.ema:
+        raise UserError(
+            "train.ema is false, and the teacher is the average of the student's weights.",
+            "Leave train.ema out, or set model.family to simclr or mae.",
+        )
     if spec.device == "cpu" and spec.precision == "fp16":
         raise UserError(
             "precision fp16 is for GPUs, and device is cpu.", "Set precision to bf16 or fp32, or device to cuda."
         )
 
 
-BATCH_NORM = {"small_cnn", "resnet", "unet", "deeplabv3_plus", "segformer", "fcos", "simclr"}
+BATCH_NORM = {"small_cnn", "resnet", "unet", "deeplabv3_plus", "segformer", "fcos", "simclr", "dino", "dcgan"}
 """The families that have batch norm."""
 
 

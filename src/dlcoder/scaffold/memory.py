@@ -15,7 +15,7 @@ CUDA_GB = 0.8
 """What a process on a GPU needs besides tensors: the context, the libraries' workspaces."""
 FRAGMENTATION = 1.1
 """What the allocator holds, over what tensors use."""
-_OF_SHAPE = {"batch_size", "image_size", "workers", "length"}
+_OF_SHAPE = {"batch_size", "image_size", "local_size", "local_crops", "workers", "length"}
 """Settings of data that decide how large a batch is: the smoke run's values must not count."""
 
 

@@ -26,6 +26,9 @@ from torch.utils.weak import WeakIdKeyDictionary
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _FEW, _MORE = 2, 4
 
+Objective = Callable[[nn.Module, Any], "dict[str, Tensor]"]
+Player = tuple[nn.Module, Objective, torch.optim.Optimizer]
+
 
 class LiveBytes(TorchDispatchMode):
     """Follows the tensors that operations make until nothing holds them any more.
@@ -86,16 +89,13 @@ def measure(
     batch = tree_map(lambda t: convert(t) if isinstance(t, Tensor) else t, project.batch(batch_size))
     counter = LiveBytes()
     with mode, counter:
-        model = project.model()
-        average = project.model() if request["ema"] else None
-        optimizer = project.optimizer(model)
-        project.step(model, optimizer, batch)
-        optimizer.zero_grad()
+        players, average = project.players()
+        project.step(players, batch)
         counter.peak = counter.live
-        project.step(model, optimizer, batch)
-    weights = _bytes([*model.parameters(), *model.buffers()])
-    gradients = _bytes(p.grad for p in model.parameters() if p.grad is not None)
-    state = _bytes(t for values in optimizer.state.values() for t in values.values() if isinstance(t, Tensor))
+        gradients = project.step(players, batch)
+    weights = _bytes(t for model, *_ in players for t in [*model.parameters(), *model.buffers()])
+    states = [values for *_, optimizer in players for values in optimizer.state.values()]
+    state = _bytes(t for values in states for t in values.values() if isinstance(t, Tensor))
     averaged = _bytes([*average.parameters(), *average.buffers()]) if average is not None else 0
     peak = counter.peak + _bytes(t for t in tree_iter(batch) if isinstance(t, Tensor))
     return {
@@ -133,6 +133,21 @@ class Project:
         batch = next(iter(loader))
         return tree_map(lambda t: t[torch.arange(size) % len(t)] if isinstance(t, Tensor) and t.ndim else t, batch)
 
+    def players(self) -> tuple[list[Player], nn.Module | None]:
+        """The networks in the order of their updates, with what they are updated by; and the averaged weights."""
+        build, settings = self.build, self.settings
+        model = self.model()
+        if hasattr(build, "build_teacher"):
+            teacher = build.build_teacher(model, settings, total_updates=1)
+            return [(model, build.build_objective(teacher), self.optimizer(model))], teacher.module
+        average = self.model() if self.request["ema"] else None
+        if hasattr(build, "build_discriminator"):
+            opponent = build.build_discriminator(settings, self.data).train()
+            of_opponent, objective = build.build_objectives(model, opponent, settings)
+            first = opponent, of_opponent, self.optimizer(opponent)
+            return [first, (model, objective, self.optimizer(model))], average
+        return [(model, _call(build.build_objective, settings.train), self.optimizer(model))], average
+
     def model(self) -> nn.Module:
         """The model with fresh weights."""
         model: nn.Module = _call(self.build.build_model, self.settings.model, self.data)
@@ -145,17 +160,23 @@ class Project:
             return torch.optim.SGD(trained, lr=1e-3, momentum=0.9, nesterov=True)
         return torch.optim.AdamW(trained, lr=1e-3)
 
-    def step(self, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Any) -> None:
-        """One forward pass, backward pass and update."""
-        objective: Callable[..., dict[str, Tensor]] = _call(self.build.build_objective, self.settings.train)
+    def step(self, players: list[Player], batch: Any) -> int:
+        """Update each network once; return the bytes of the largest gradient."""
+        gradients = 0
+        for model, objective, optimizer in players:
+            self._backward(model, objective, batch)
+            optimizer.step()
+            gradients = max(gradients, _bytes(p.grad for p in model.parameters() if p.grad is not None))
+            optimizer.zero_grad()
+        return gradients
+
+    def _backward(self, model: nn.Module, objective: Objective, batch: Any) -> None:
         dtype = _DTYPES.get(self.request["precision"])
         with torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
             sums = objective(model, batch)
         loss = sum(value for name, value in sums.items() if name.startswith("loss_"))
         assert isinstance(loss, Tensor)
         loss.backward()
-        del sums, loss
-        optimizer.step()
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -133,6 +133,7 @@ def data_settings(choices: Choices) -> list[Setting]:
     if choices.cache == "disk":
         meaning = "The folder of decoded images; what is there of other data or settings is not taken."
         settings.append(Setting("cache", "cache", meaning, smoke="runs/cache"))
+    settings += task.data_settings(choices)
     settings.append(Setting("batch_size", choices.batch_size, "Samples in a micro-batch of one process.", smoke=5))
     meaning = "Loader processes of each process; raise it while time_data is not near 0."
     return [*settings, Setting("workers", choices.workers, meaning, smoke=0)]
@@ -159,8 +160,9 @@ def train_settings(choices: Choices) -> list[Setting]:
     if choices.optimizer == "sgd":
         settings.append(Setting("momentum", 0.9, "Nesterov momentum."))
     settings.append(Setting("max_grad_norm", clip, f"The norm that the gradient is clipped to{unlimited}."))
-    settings += TASKS[choices.task].objective_settings(choices)
-    if choices.ema:
+    task = TASKS[choices.task]
+    settings += task.objective_settings(choices)
+    if choices.ema and task.training != "teacher":
         span = "Of the averaged weights that are evaluated: they span 1 / (1 - decay) steps."
         settings.append(Setting("ema_decay", 0.999, span))
     meaning = "Steps between checkpoints within an epoch: what a kill can cost."
@@ -180,14 +182,18 @@ def _bindings(choices: Choices) -> Bindings:
     model: dict[str, Binding] = dict(family.bindings)
     if family.small_images:
         model["small_images"] = Fixed(str(choices.small_images))
+    ema: dict[str, Binding] = {"ema": Present() if choices.ema else Fixed("None")}
+    # Of two networks that are trained in turn, one is averaged.
+    ema_of_step = {} if choices.ema and task.training == "adversarial" else ema
     return {
         "TrainStep": {
             "amp_dtype": amp,
             "scaler": Present() if choices.precision == "fp16" else Fixed("None"),
-            "ema": Present() if choices.ema else Fixed("None"),
+            **ema_of_step,
         },
-        "AccelerateStep": {"ema": Present() if choices.ema else Fixed("None")},
-        "TrainModule": {"ema": Present() if choices.ema else Fixed("None")},
+        "AccelerateStep": ema_of_step,
+        "TrainModule": ema,
+        "AdversarialModule": ema,
         "Trainer": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
         "EvaluateAndSave": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
         "WarmupSchedule": schedule_bindings(choices.schedule),
@@ -196,10 +202,6 @@ def _bindings(choices: Choices) -> Bindings:
         task.evaluator[1]: {"amp_dtype": amp},
         family.symbol: model,
         "ResumableBatchSampler": {"with_epoch": Fixed(str(_augmented(choices)))},
-        "RandomAugment": {
-            "jitter": Default("0.4") if strong else Fixed("0.0"),
-            "erase": Default("0.25") if strong else Fixed("0.0"),
-        },
         "DiskCache": {"transform": Fixed("None")},
         "MemoryCache": {"transform": Fixed("None")},
         "WebdatasetShards": {} if _augmented(choices) else {"augment": Fixed("None")},
@@ -208,6 +210,11 @@ def _bindings(choices: Choices) -> Bindings:
         **(_sharded(amp) if choices.strategy == "fsdp" else {}),
         **task.bindings,
         **source.bindings,
+        "RandomAugment": {
+            "jitter": Default("0.4") if strong else Fixed("0.0"),
+            "erase": Default("0.25") if strong else Fixed("0.0"),
+            **task.bindings.get("RandomAugment", {}),
+        },
     }
 
 

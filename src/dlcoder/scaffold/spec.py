@@ -25,7 +25,9 @@ Family = Literal[
     "gpt",
     "ddpm_unet",
     "vae",
+    "dcgan",
     "simclr",
+    "dino",
     "mae",
 ]
 Size = Literal["tiny", "small", "base", "large"]

@@ -7,7 +7,7 @@ in the generated `build.py` only, which every framework's `train.py` calls.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dlcoder.templates.bindings import Binding
 
@@ -155,7 +155,7 @@ class Task:
     Attributes:
         words: What README and packaging call it.
         noun: What is trained: "Train a <noun>."
-        objective: Its component in engine, and the class.
+        objective: Its component in engine, and the class, or the opponent's and its own.
         evaluator: Its component in engine, and the function.
         log: The names that a step's record has because of the task.
         metrics: The first is the default.
@@ -163,11 +163,14 @@ class Task:
         sources: By the word of the spec.
         results: What `evaluate.py` writes, in templates/project/results, and the picture's file name.
         arguments: What the evaluator is told beside model, batches and world, as source in which `data` is the set.
-        objective_settings: Settings below `train` that are arguments of the objective.
+        objective_settings: Settings below `train` that are arguments of the objective, teacher or opponent.
+        data_settings: Settings below `data` whatever the source.
         bindings: What is known about options of its components.
         augments: Whether training images can be changed at random.
         augment: What changes them, in datasets, and the class.
-        views: Whether a sample is two views of an image: without augmentation there is nothing to learn.
+        views: The component in datasets, the class and further arguments where a sample is several views of an image:
+            without augmentation there is nothing to learn.
+        training: By one loss; with a teacher, which the averaged weights are; or against an opponent, in turn.
         classes: How many classes there are by default; 0 where a task has none.
         sequences: Whether a sample is a sequence of tokens.
         label_smoothing: Whether targets can be smoothed.
@@ -175,6 +178,7 @@ class Task:
         image_sizes: Height and width of generated images, and of others, by default.
         epochs: Epochs on data that are generated, and on others.
         lr: The peak learning rate with AdamW, and with SGD.
+        weight_decay: With AdamW, and with SGD.
     """
 
     words: str
@@ -190,10 +194,12 @@ class Task:
     default_family: Callable[[int], tuple[str, str]]
     arguments: str = ""
     objective_settings: Callable[["Choices"], tuple[Setting, ...]] = lambda _: ()
+    data_settings: Callable[["Choices"], tuple[Setting, ...]] = lambda _: ()
     bindings: Mapping[str, Mapping[str, Binding]] = field(default_factory=dict)
     augments: bool = False
     augment: tuple[str, str] = ("augment", "RandomAugment")
-    views: bool = False
+    views: tuple[str, str, str] | None = None
+    training: Literal["loss", "teacher", "adversarial"] = "loss"
     classes: int = 0
     sequences: bool = False
     label_smoothing: bool = False
@@ -201,10 +207,11 @@ class Task:
     image_sizes: tuple[int, int] = (32, 224)
     epochs: tuple[int, int] = (10, 30)
     lr: Mapping[str, float] = field(default_factory=lambda: {"adamw": 1e-3, "sgd": 0.1})
+    weight_decay: Mapping[str, float] = field(default_factory=lambda: {"adamw": 0.05, "sgd": 5e-4})
 
     @property
     def augmented(self) -> tuple[str, str]:
         """What makes a dataset one of augmented samples, in datasets, and the class."""
         if self.views:
-            return "two_views", "TwoViews"
+            return self.views[:2]
         return ("augmented", "Augmented") if self.augment[0] == "augment" else ("augmented_pairs", "AugmentedPairs")

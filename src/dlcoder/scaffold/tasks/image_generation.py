@@ -1,10 +1,10 @@
-"""New images like those of a dataset: by denoising, or from a latent code."""
+"""New images like those of a dataset: by denoising, from a latent code, or in a game."""
 
 from typing import TYPE_CHECKING
 
 from dlcoder.scaffold.task import Family, Metric, Setting, Source, Task
 from dlcoder.scaffold.tasks.image_sources import IMAGE_FOLDER, generated, num_classes
-from dlcoder.templates.bindings import Fixed
+from dlcoder.templates.bindings import Default, Fixed
 
 if TYPE_CHECKING:
     from dlcoder.scaffold.choices import Choices
@@ -102,4 +102,59 @@ VAE = Task(
     image_sizes=(32, 64),
     augments=True,
     epochs=(20, 100),
+)
+
+
+def _game(choices: "Choices") -> tuple[Setting, ...]:
+    games = 'Literal["hinge", "non_saturating", "wasserstein"]'
+    return (
+        Setting("game", "hinge", "What the two networks play; wasserstein has a gradient penalty.", type=games),
+        Setting("penalty", 10.0, "Weight of the gradient penalty, where there is one."),
+    )
+
+
+GAN = Task(
+    words="Image generation by a GAN",
+    noun="generative adversarial network",
+    objective=("adversarial", "Discrimination, Generation"),
+    evaluator=("evaluate_generation", "evaluate_generation"),
+    log=("loss_discriminator", "loss_generator", "grad_norm_discriminator"),
+    metrics={
+        "frechet_distance": Metric(
+            "By features of a fixed random network: falls as samples come nearer. Not the FID of papers.",
+            lower_is_better=True,
+        )
+    },
+    families={
+        "dcgan": Family(
+            "dcgan",
+            "Generator",
+            "generator and a discriminator of strided convolutions (DCGAN)",
+            settings={"noise_dim": "Numbers that an image is made of, Z.", "width": "Channels at the finest level."},
+            sizes={
+                "tiny": {"noise_dim": 64, "width": 16},
+                "small": {"noise_dim": 100, "width": 64},
+                "base": {"noise_dim": 100, "width": 96},
+                "large": {"noise_dim": 100, "width": 128},
+            },
+            smoke={"noise_dim": 8, "width": 4},
+            data="image_size=data.image_size",
+            # What images of about zero mean and unit variance lie between.
+            bindings={"bound": Default("2.7")},
+            multiple_of=16,
+            smoke_size=32,
+        ),
+    },
+    default_family=lambda _: ("dcgan", "Sharp samples in one pass; the networks are small and fast."),
+    sources=_SOURCES,
+    results="gan.py.j2",
+    picture="samples.png",
+    objective_settings=_game,
+    training="adversarial",
+    classes=10,
+    image_sizes=(32, 64),
+    augments=True,
+    epochs=(30, 100),
+    lr={"adamw": 2e-4, "sgd": 0.01},
+    weight_decay={"adamw": 0.0, "sgd": 0.0},
 )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from dlcoder.scaffold.task import Family, Metric, Setting, Task
 from dlcoder.scaffold.tasks.image_networks import DEPTH, RESNET_SETTINGS, RESNET_SIZES, VIT_SETTINGS, VIT_SIZES
 from dlcoder.scaffold.tasks.image_sources import IMAGE_FOLDER, SYNTHETIC_IMAGES
+from dlcoder.templates.bindings import Default
 
 if TYPE_CHECKING:
     from dlcoder.scaffold.choices import Choices
@@ -44,9 +45,79 @@ SIMCLR = Task(
     objective_settings=_temperature,
     classes=10,
     augments=True,
-    views=True,
+    views=("two_views", "TwoViews", ""),
     batch_size=256,
     epochs=(20, 200),
+)
+
+
+def _crops(choices: "Choices") -> tuple[Setting, ...]:
+    # To the size of a global crop as 96 pixels to 224.
+    size = max(8, round(choices.image_size * 3 / 7 / 8) * 8)
+    # Smaller than the images of the smoke run, and large enough for the last level to have two pixels.
+    smoke = 12 if choices.small_images else 40
+    return (
+        Setting("local_crops", 6, "Small crops of an image, which the student alone sees.", smoke=2),
+        Setting("local_size", size, "Their height and width; `image_size` is that of the two large ones.", smoke),
+    )
+
+
+def _teacher(choices: "Choices") -> tuple[Setting, ...]:
+    return (
+        Setting("teacher_momentum", 0.996, "How slowly the teacher follows at first; nearer to 1 for small batches."),
+        Setting("teacher_temperature", 0.07, "What its outputs are divided by in the end, from 0.04 at the start."),
+    )
+
+
+DINO = Task(
+    words="Self-supervised learning by self-distillation (DINO)",
+    noun="DINO encoder",
+    objective=("self_distillation", "SelfDistillation"),
+    evaluator=("evaluate_features", "evaluate_features"),
+    log=("loss_distillation",),
+    metrics=_METRICS,
+    families={
+        "dino": Family(
+            "dino",
+            "DINO",
+            "residual network below a head of prototypes",
+            settings={
+                **RESNET_SETTINGS,
+                "prototypes": "Outputs of the head: more than there are kinds of images.",
+                "hidden": "Width of the head's layers.",
+            },
+            sizes={
+                name: {
+                    **size,
+                    "prototypes": 1024 if name == "tiny" else 4096,
+                    "hidden": 512 if name == "tiny" else 2048,
+                }
+                for name, size in RESNET_SIZES.items()
+            },
+            smoke={"depth": 18, "width": 8, "prototypes": 32, "hidden": 16},
+            types={"depth": DEPTH},
+            small_images=True,
+            smoke_size=64,
+        ),
+    },
+    default_family=lambda _: ("dino", "Features that tell kinds of images apart, without negatives or large batches."),
+    sources=_SOURCES,
+    results="features.py.j2",
+    picture="neighbors.png",
+    objective_settings=_teacher,
+    data_settings=_crops,
+    classes=10,
+    augments=True,
+    views=(
+        "multi_crop",
+        "MultiCrop",
+        ", global_size=settings.image_size, local_crops=settings.local_crops, local_size=settings.local_size",
+    ),
+    # A crop is a shift already.
+    bindings={"RandomAugment": {"shift": Default("0.0")}},
+    training="teacher",
+    batch_size=64,
+    epochs=(20, 100),
 )
 MAE = Task(
     words="Self-supervised learning by masking (MAE)",

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 from dlcoder.scaffold.task import Task
 from dlcoder.scaffold.tasks.classification import CLASSIFICATION
 from dlcoder.scaffold.tasks.detection import DETECTION
-from dlcoder.scaffold.tasks.image_generation import DIFFUSION, VAE
+from dlcoder.scaffold.tasks.image_generation import DIFFUSION, GAN, VAE
 from dlcoder.scaffold.tasks.language_modeling import LANGUAGE_MODELING
 from dlcoder.scaffold.tasks.multilabel import MULTILABEL
 from dlcoder.scaffold.tasks.regression import REGRESSION
 from dlcoder.scaffold.tasks.segmentation import SEGMENTATION
-from dlcoder.scaffold.tasks.self_supervised import MAE, SIMCLR
+from dlcoder.scaffold.tasks.self_supervised import DINO, MAE, SIMCLR
 from dlcoder.scaffold.tasks.tabular import TABULAR
 
 if TYPE_CHECKING:
@@ -26,15 +26,17 @@ TASKS: dict[str, Task] = {
     "language_modeling": LANGUAGE_MODELING,
     "diffusion": DIFFUSION,
     "vae": VAE,
+    "gan": GAN,
     "simclr": SIMCLR,
+    "dino": DINO,
     "mae": MAE,
 }
 
 
 _METHODS = {
     "classification": ("classification", "tabular"),
-    "generation": ("diffusion", "vae", "language_modeling"),
-    "self_supervised": ("simclr", "mae"),
+    "generation": ("diffusion", "vae", "gan", "language_modeling"),
+    "self_supervised": ("simclr", "dino", "mae"),
 }
 """The tasks that one word of the spec may mean, the usual first."""
 

@@ -81,31 +81,52 @@ class TrainModule(LightningModule):
             NonFiniteError: Before the update, on all ranks alike.
         """
         lr = self.schedule.lr
-        self.means = self._accumulate_gradients(window)
-        optimizer: Any = self.optimizers()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer = self.optimizers()
+        updated = self.update(
+            self.model, self.objective, optimizer, self.schedule, window
+        )
+        if updated and self.ema is not None:
+            self.ema.update(self.model)
         self.record["lr"] = lr
         self.position.step += 1
         self.position.batch += len(window)
-        if math.isfinite(self.record["grad_norm"]):
-            # Otherwise the scaler has skipped an overflow: there was no update.
-            self.schedule.step()
-            if self.ema is not None:
-                self.ema.update(self.model)
+
+    def update(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        optimizer: Any,
+        schedule: WarmupSchedule,
+        window: Sequence[Batch],
+    ) -> bool:
+        """Update the weights of a model; False if the scaler has skipped an overflow.
+
+        Leaves `loss_*`, `metric_*` and `grad_norm` in `record`.
+        """
+        self.means = self._accumulate_gradients(model, objective, window)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if not math.isfinite(self.record["grad_norm"]):
+            return False
+        schedule.step()
+        return True
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the gradient, which Lightning has unscaled by now, and look at it."""
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+        groups = optimizer.param_groups
+        trained = [parameter for group in groups for parameter in group["params"]]
+        norm = nn.utils.clip_grad_norm_(trained, self.max_grad_norm)
         # Here the host waits for the device, once a step.
         values = torch.stack([*self.means.values(), norm.double()]).tolist()
         self.record = dict(zip([*self.means, "grad_norm"], values, strict=True))
         refuse_non_finite(self.record, self._watched())
 
-    def _accumulate_gradients(self, window: Sequence[Batch]) -> dict[str, Tensor]:
+    def _accumulate_gradients(
+        self, model: nn.Module, objective: Objective, window: Sequence[Batch]
+    ) -> dict[str, Tensor]:
         """Run forward and backward over the window; return means over all ranks."""
         # Counted before the first backward pass: every gradient is divided by it.
-        count = sum(self.objective.count(batch) for batch in window)
+        count = sum(objective.count(batch) for batch in window)
         samples = sum_over_ranks(torch.tensor(float(count), device=self.device))
         parallel: Any = self.trainer.model
         totals: dict[str, Tensor] = {}
@@ -113,7 +134,7 @@ class TrainModule(LightningModule):
             # Gradients travel between ranks once a window, with the last micro-batch.
             last = number == len(window) or self.trainer.world_size == 1
             with nullcontext() if last else parallel.no_sync():
-                sums = with_total(self.objective(self.model, batch))
+                sums = with_total(objective(model, batch))
                 # Data parallelism averages over ranks; times their number, it sums.
                 scale = self.trainer.world_size / samples
                 self.manual_backward(sums["loss_total"] * scale)

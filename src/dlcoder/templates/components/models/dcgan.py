@@ -1,7 +1,8 @@
 """DCGAN: a generator and a discriminator of strided convolutions.
 
-Shapes: noise (B, Z), images (B, 3, 64, 64) in [-1, 1], scores (B,).
-Parameters at Z = 100 and width 64: 3,576,704 (generator), 2,765,568 (discriminator).
+Shapes: noise (B, Z), images (B, 3, S, S), scores (B,).
+Parameters at Z = 100, width 64 and S = 64, as in the paper: 3,576,704 (generator),
+2,765,568 (discriminator).
 Reference: Radford et al., arXiv:1511.06434. For a Wasserstein critic build the
 discriminator with `norm=False`.
 """
@@ -15,26 +16,38 @@ class Generator(nn.Module):
     Args:
         noise_dim: Z.
         width: Channels of the last hidden layer; the first has eight times as many.
+        image_size: S, a multiple of 16.
+        bound: What pixels lie between, up to the sign.
     """
 
-    def __init__(self, noise_dim: int = 100, *, width: int = 64) -> None:
+    def __init__(
+        self,
+        noise_dim: int = 100,
+        *,
+        width: int = 64,
+        image_size: int = 64,
+        bound: float = 1.0,
+    ) -> None:
         super().__init__()
+        self.noise_dim = noise_dim
+        self.bound = bound
+        first = _smallest(image_size)
         self.layers = nn.Sequential(
-            nn.ConvTranspose2d(noise_dim, 8 * width, 4, bias=False),
+            nn.ConvTranspose2d(noise_dim, 8 * width, first, bias=False),
             nn.BatchNorm2d(8 * width),
             nn.ReLU(inplace=True),
-            *_enlarge(8 * width, 4 * width),
-            *_enlarge(4 * width, 2 * width),
-            *_enlarge(2 * width, width),
+            _enlarge(8 * width, 4 * width),
+            _enlarge(4 * width, 2 * width),
+            _enlarge(2 * width, width),
             nn.ConvTranspose2d(width, 3, 4, stride=2, padding=1, bias=False),
             nn.Tanh(),
         )
         _initialize(self)
 
     def forward(self, noise: Tensor) -> Tensor:
-        """Return images (B, 3, 64, 64) in [-1, 1] for noise (B, Z)."""
+        """Return images (B, 3, S, S) for noise (B, Z)."""
         images: Tensor = self.layers(noise[:, :, None, None])
-        return images
+        return self.bound * images
 
 
 class Discriminator(nn.Module):
@@ -43,40 +56,51 @@ class Discriminator(nn.Module):
     Args:
         width: Channels of the first layer; the last hidden has eight times as many.
         norm: Use batch norm, which a gradient penalty does not go with.
+        image_size: S, a multiple of 16.
     """
 
-    def __init__(self, *, width: int = 64, norm: bool = True) -> None:
+    def __init__(
+        self, *, width: int = 64, norm: bool = True, image_size: int = 64
+    ) -> None:
         super().__init__()
+        last = _smallest(image_size)
         self.layers = nn.Sequential(
             nn.Conv2d(3, width, 4, stride=2, padding=1, bias=False),
             nn.LeakyReLU(0.2, inplace=True),
-            *_reduce(width, 2 * width, norm=norm),
-            *_reduce(2 * width, 4 * width, norm=norm),
-            *_reduce(4 * width, 8 * width, norm=norm),
-            nn.Conv2d(8 * width, 1, 4, bias=False),
+            _reduce(width, 2 * width, norm=norm),
+            _reduce(2 * width, 4 * width, norm=norm),
+            _reduce(4 * width, 8 * width, norm=norm),
+            nn.Conv2d(8 * width, 1, last, bias=False),
         )
         _initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return scores (B,) for images (B, 3, 64, 64)."""
+        """Return scores (B,) for images (B, 3, S, S)."""
         scores: Tensor = self.layers(images)
         return scores.flatten()
 
 
-def _enlarge(channels_in: int, channels_out: int) -> list[nn.Module]:
-    return [
+def _smallest(image_size: int) -> int:
+    """The side of the smallest map: four layers make twice or half of it."""
+    if image_size % 16:
+        raise ValueError(f"image_size must be a multiple of 16, is {image_size}")
+    return image_size // 16
+
+
+def _enlarge(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(
         nn.ConvTranspose2d(channels_in, channels_out, 4, 2, padding=1, bias=False),
         nn.BatchNorm2d(channels_out),
         nn.ReLU(inplace=True),
-    ]
+    )
 
 
-def _reduce(channels_in: int, channels_out: int, *, norm: bool) -> list[nn.Module]:
-    return [
+def _reduce(channels_in: int, channels_out: int, *, norm: bool) -> nn.Sequential:
+    return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1, bias=not norm),
         nn.BatchNorm2d(channels_out) if norm else nn.Identity(),
         nn.LeakyReLU(0.2, inplace=True),
-    ]
+    )
 
 
 def _initialize(model: nn.Module) -> None:

@@ -9,10 +9,11 @@ NOISE = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
 
 
 def test_noise_becomes_images_and_images_become_scores() -> None:
-    images = Generator(16, width=8)(NOISE)
-    assert images.shape == (4, 3, 64, 64)
-    assert images.abs().max() <= 1
-    assert Discriminator(width=8)(images).shape == (4,)
+    for size in (16, 64):
+        images = Generator(16, width=8, image_size=size, bound=2.0)(NOISE)
+        assert images.shape == (4, 3, size, size)
+        assert images.abs().max() <= 2
+        assert Discriminator(width=8, image_size=size)(images).shape == (4,)
 
 
 def test_a_discriminator_tells_noise_from_images() -> None:
