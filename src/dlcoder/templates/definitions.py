@@ -1,7 +1,9 @@
 """What becomes of a definition whose options are bound: parameters, fields, docstring, helpers."""
 
+import ast
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 import libcst as cst
@@ -94,10 +96,23 @@ def without_entries(docstring: str, gone: set[str]) -> str:
 def without_unused_helpers(source: str) -> str:
     """Remove the private functions and classes of a module that nothing refers to any more."""
     while unused := _unused_helpers(source):
-        module = cst.parse_module(source)
-        kept = [s for s in module.body if getattr(getattr(s, "name", None), "value", None) not in unused]
-        source = module.with_changes(body=kept).code
+        definition = re.compile(rf"^(?:def|class) (?:{'|'.join(unused)})\b", re.MULTILINE)
+        source = "".join(part for part in definitions(source) if not definition.search(part))
     return source
+
+
+def definitions(source: str) -> list[str]:
+    """A module cut before each of its functions and classes, and the comments and decorators above them."""
+    lines = source.splitlines(keepends=True)
+    starts = {0}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
+            while start and lines[start - 1].startswith("#"):
+                start -= 1
+            starts |= {start, node.end_lineno or start}
+    cuts = [*sorted(starts), len(lines)]
+    return ["".join(lines[begin:end]) for begin, end in pairwise(cuts)]
 
 
 def _unused_helpers(source: str) -> set[str]:

@@ -6,6 +6,7 @@ decided, and the branches not taken disappear, together with the parameter's doc
 call. What is left is code that somebody could have written for this project alone.
 """
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -24,7 +25,7 @@ from dlcoder.templates.conditions import (
     truth,
     without_switch,
 )
-from dlcoder.templates.definitions import bind_fields, bind_params, strip_docstring, without_unused_helpers
+from dlcoder.templates.definitions import bind_fields, bind_params, definitions, strip_docstring, without_unused_helpers
 from dlcoder.templates.specialize import NEEDS
 
 
@@ -34,7 +35,12 @@ def bind(source: str, bindings: Bindings) -> str:
     Raises:
         ValueError: A bound symbol has no such parameter.
     """
-    return without_unused_helpers(cst.parse_module(source).visit(_Specializer(bindings)).code)
+    # Options are known by the name of what has them; a tree of all the rest would take most of the time.
+    named = re.compile(rf"\b(?:{'|'.join(bindings)})\b" if bindings else NEEDS)
+    # The comment above a test belongs to its definition, which must not come first.
+    cut = [source] if NEEDS in source else definitions(source)
+    parts = [cst.parse_module(p).visit(_Specializer(bindings)).code if named.search(p) else p for p in cut]
+    return without_unused_helpers("".join(parts))
 
 
 @lru_cache(maxsize=256)
