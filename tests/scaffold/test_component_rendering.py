@@ -87,7 +87,19 @@ def test_a_required_parameter_shows_in_the_usage():
     [
         ("losses/dicee", {}, None, "losses/dice"),
         ("losses/focal", {"gama": 1}, None, "gamma"),
-        ("losses/focal", {"alpha": [1, 2]}, None, "where the component is built"),
+        ("losses/focal", {"gamma": "2"}, None, r"must be float, not '2'"),
+        ("losses/focal", {"gamma": True}, None, "must be float"),
+        ("losses/focal", {"alpha": ["a"]}, None, r"must be Sequence\[float\] \| None"),
+        ("losses/dice", {"ignore_index": None}, None, "must be int, not None"),
+        ("losses/box_iou", {"kind": "eiou"}, None, "'iou', 'giou', 'diou', 'ciou'"),
+        ("models/resnet", {"depth": 20}, None, "18, 34, 50, 101"),
+        ("models/convnext", {"depths": [1, 1]}, None, r"tuple\[int, int, int, int\]"),
+        ("losses/diffusion", {"alpha_bar": 1}, None, "Pass it where DiffusionLoss is built"),
+        ("datasets/image_folder", {"root": "/data"}, None, "Give it where ImageFolder is built"),
+        ("fcos", {}, None, "losses/fcos or models/fcos"),
+        ("loss/dice", {}, None, "losses/dice"),
+        ("losses/focal", {}, "class", "cannot be the name"),
+        ("losses/focal", {}, "print", "cannot be the name"),
         ("losses/focal", {}, "1x", "identifier"),
         ("losses/focal", {}, "Tensor", "another"),
     ],
@@ -97,8 +109,29 @@ def test_a_request_that_cannot_be_met_says_what_to_do(template, params, name, me
         render_component(find_component(template), params, name)
 
 
-def test_the_bare_name_is_enough():
-    assert find_component("dice").id == "losses/dice"
+@pytest.mark.parametrize("name", ["dice", "Dice", "losses/Dice", "DiceLoss", "dlcoder://templates/losses/dice"])
+def test_any_name_that_is_clear_is_enough(name):
+    assert find_component(name).id == "losses/dice"
+
+
+def test_a_list_becomes_the_default_and_the_example_follows():
+    rendered = render_component(find_component("losses/cross_entropy"), {"class_weights": [1, 2.5]})
+    loss = load(rendered.code)["CrossEntropyLoss"]()
+    torch.testing.assert_close(loss.class_weights, torch.tensor([1, 2.5]))
+    assert rendered.proof()[1]["sizes"]["C"] == 2
+
+
+def test_what_is_bound_is_what_the_proof_states():
+    kind, contract = render_component(
+        find_component("models/resnet"), {"num_classes": 10, "depth": 34, "small_images": True}
+    ).proof()
+    assert (kind, contract["sizes"]["C"], contract["init"]) == ("model", 10, {"width": 8})
+    summed = render_component(find_component("losses/cross_entropy"), {"reduction": "sum"})
+    assert summed.proof()[1]["reduction"] == "sum"
+
+
+def test_a_class_may_be_named_like_a_function():
+    assert "loss = dice_loss()" in render_component(find_component("losses/dice"), {}, "dice_loss").usage
 
 
 def test_the_tool_hands_over_a_component_that_has_run():

@@ -1,6 +1,9 @@
 """One component of the catalogue as one file that stands alone."""
 
 import ast
+import builtins
+import keyword
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,9 +11,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from dlcoder.errors import UserError
+from dlcoder.scaffold.parameters import refuse_unfit
 from dlcoder.scaffold.render import tidy
 from dlcoder.templates.bindings import Binding, Default, Fixed
-from dlcoder.templates.catalogue import Component, catalogue
+from dlcoder.templates.catalogue import Component, Example, catalogue
 from dlcoder.templates.specialize import COMPONENTS, specialize
 
 _SIBLING = re.compile(rf"^from {re.escape(COMPONENTS)}\.(\w+)\.(\w+) import", re.MULTILINE)
@@ -49,7 +53,7 @@ class Rendered:
         inputs = self.component.inputs
         shapes = ", ".join(f"{n} ({', '.join(map(str, s.shape))}) {s.dtype}" for n, s in inputs.items())
         lines = [f"from {module} import {self.symbol}"]
-        if not self.symbol[0].isupper():
+        if not self.component.symbol[0].isupper():
             arguments = [*inputs, *(n for n in required if n not in inputs)]
             return "\n".join(
                 [*lines, f"result = {self.symbol}({', '.join(arguments)})" + (f"  # {shapes}" * bool(shapes))]
@@ -66,18 +70,29 @@ class Rendered:
         example = self.component.example
         if kind is None or example is None:
             return None
-        bound = {name for name in self.params if self.params[name] != self.component.params[name].default}
+        bound = {n: v for n, v in self.params.items() if v != self.component.params[n].default}
         inputs = {name: spec.model_dump(exclude_none=True) for name, spec in self.component.inputs.items()}
         contract = {
             "target": self.symbol,
             "init": {name: value for name, value in example.args.items() if name not in bound},
-            "sizes": example.sizes,
+            "sizes": example.sizes | _sizes_of(bound, example),
             "inputs": inputs,
         }
+        if "reduction" in bound:
+            contract["reduction"] = bound["reduction"]
         if example.files:
             contract["files"] = example.files
         output = self.component.contract.output
         return kind, contract | ({"output": {"shape": output.shape}} if output and kind == "model" else {})
+
+
+def _sizes_of(bound: Mapping[str, Any], example: Example) -> dict[str, int]:
+    """What bound parameters say of sizes: the number of classes, or weights of as many."""
+    sizes = {letter: bound[name] for name, letter in example.args.items() if name in bound and isinstance(letter, str)}
+    for name in ("class_weights", "alpha", "pos_weight"):
+        if isinstance(bound.get(name), list) and "C" in example.sizes:
+            sizes["C"] = len(bound[name])
+    return sizes
 
 
 _BATTERIES = {
@@ -109,12 +124,19 @@ def find_component(name: str) -> Component:
     components = catalogue()
     if name in components:
         return components[name]
-    bare = [component for component in components.values() if component.id.partition("/")[2] == name]
-    if len(bare) == 1:
-        return bare[0]
-    near = get_close_matches(name, [*components, *(i.partition("/")[2] for i in components)], n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(dict.fromkeys(near))}?" if near else "list_templates shows what there is."
+    word = name.lower().removeprefix("dlcoder://").removeprefix("templates/")
+    found = [c for c in components.values() if word in (c.id, c.id.partition("/")[2], c.symbol.lower())]
+    if len(found) == 1:
+        return found[0]
+    bare = word.rpartition("/")[2]
+    near = [c.id for c in found] or get_close_matches(word, components, n=3, cutoff=0.6)
+    near = near or [i for i in components if i.partition("/")[2] in get_close_matches(bare, [bare, *_bare()], n=3)]
+    hint = f"Did you mean {' or '.join(near)}?" if near else "list_templates shows what there is."
     raise UserError(f"There is no template {name!r}.", hint)
+
+
+def _bare() -> list[str]:
+    return [name.partition("/")[2] for name in catalogue()]
 
 
 def render_component(component: Component, params: Mapping[str, Any], name: str | None = None) -> Rendered:
@@ -150,20 +172,16 @@ def _rendered(component: Component, symbol: str, code: str, filename: str, param
 
 def _bindings(component: Component, params: Mapping[str, Any]) -> dict[str, Binding]:
     refuse_unknown(component, params)
+    refuse_unfit(component.id, component.symbol, with_siblings(component), params)
     bindings: dict[str, Binding] = {}
     for name, value in params.items():
-        default = component.params[name].default
-        if isinstance(value, bool | str | None) and not component.params[name].required:
-            bindings[name] = Fixed(repr(value))
-        elif isinstance(value, int | float | str | bool):
-            bindings[name] = Default(repr(value))
-        elif isinstance(value, list | tuple) and isinstance(default, list):
-            bindings[name] = Default(repr(tuple(value)))
-        else:
-            raise UserError(
-                f"{name} of {component.id} cannot be bound to {type(value).__name__}.",
-                "Give a number, a word or true/false, and pass tensors and objects where the component is built.",
-            )
+        if component.kind == "datasets" and isinstance(value, str) and component.params[name].required:
+            raise UserError(f"{name} of {component.id} is not bound.", f"Give it where {component.symbol} is built.")
+        switch = isinstance(value, bool | str | None) and not component.params[name].required
+        code = f'float("{value}")' if value in (math.inf, -math.inf) else repr(value)
+        if isinstance(value, list):
+            code = repr(tuple(value))
+        bindings[name] = Fixed(code) if switch else Default(code)
     return bindings
 
 
@@ -250,7 +268,7 @@ def renamed(source: str, old: str, new: str) -> str:
     Raises:
         UserError: The new name will not do.
     """
-    if not new.isidentifier() or new in dir(__builtins__):
+    if not new.isidentifier() or keyword.iskeyword(new) or hasattr(builtins, new):
         raise UserError(
             f"{new!r} cannot be the name of a class.", "Give a Python identifier, such as BoundaryAwareDice."
         )
@@ -260,5 +278,6 @@ def renamed(source: str, old: str, new: str) -> str:
 
 
 def snake(name: str) -> str:
-    """FocalLoss -> focal_loss, MAELoss -> mae_loss."""
+    """FocalLoss -> focal_loss, MAELoss -> mae_loss, CIoULoss -> ciou_loss."""
+    name = name.replace("IoU", "IOU").replace("ResNet", "Resnet").replace("NeXt", "next")
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -52,7 +52,10 @@ def compare(node: cst.Comparison, is_none: Callable[[str], bool | None]) -> bool
     except (ValueError, SyntaxError):
         return None
     known = _COMPARE.get(type(sign))
-    return None if known is None else known(*values)
+    try:
+        return None if known is None else known(*values)
+    except TypeError:
+        return None
 
 
 def flatten(body: cst.BaseSuite, leading_lines: Sequence[cst.EmptyLine]) -> cst.FlattenSentinel[cst.BaseStatement]:

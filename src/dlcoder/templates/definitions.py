@@ -40,7 +40,8 @@ def _bind_param(param: cst.Param, binding: Binding | None) -> cst.Param:
 
 
 def bind_fields(body: cst.IndentedBlock, bound: Mapping[str, Binding]) -> cst.IndentedBlock:
-    """Bind the options that are a dataclass's fields."""
+    """Bind the options that are a dataclass's fields; a class with a constructor only says their types there."""
+    has_constructor = any(isinstance(s, cst.FunctionDef) and s.name.value == "__init__" for s in body.body)
     kept: list[cst.BaseStatement] = []
     for statement in body.body:
         field = statement.body[0] if isinstance(statement, cst.SimpleStatementLine) else None
@@ -50,7 +51,7 @@ def bind_fields(body: cst.IndentedBlock, bound: Mapping[str, Binding]) -> cst.In
         binding = bound.get(field.target.value)
         if isinstance(binding, Fixed):
             continue
-        if isinstance(binding, Default):
+        if isinstance(binding, Default) and not has_constructor:
             field = field.with_changes(value=cst.parse_expression(binding.code), equal=cst.AssignEqual())
         elif isinstance(binding, Present):
             field = field.with_changes(
