@@ -28,4 +28,3 @@ def write_project(path: Path, **fields: Any) -> Path:
 
 
 PYTHON = sys.executable
-TORCHRUN = [PYTHON, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -1,4 +1,7 @@
-"""A run that is killed at any moment and resumed is, bit for bit, the run that nobody killed."""
+"""A run that is killed at any moment and resumed is, bit for bit, the run that nobody killed.
+
+On two ranks: `test_end_to_end.py`.
+"""
 
 import json
 import os
@@ -9,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from projects import PYTHON, QUICK, TORCHRUN, write_project
+from projects import PYTHON, QUICK, write_project
 
 SETTINGS = [
     "train.epochs=3",
@@ -28,15 +31,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_project(tmp_path_factory.mktemp("projects") / "waves")
 
 
-def start(project: Path, folder: Path, launcher: list[str], *more: str) -> subprocess.Popen[bytes]:
-    command = [*launcher, "train.py", "--config", "configs/smoke.yaml", "--run-dir", str(folder), *more]
+def start(project: Path, folder: Path, *more: str) -> subprocess.Popen[bytes]:
+    command = [PYTHON, "train.py", "--config", "configs/smoke.yaml", "--run-dir", str(folder), *more]
     return subprocess.Popen(
         [*command, "--set", *SETTINGS], cwd=project, env=QUICK, start_new_session=True, stderr=subprocess.DEVNULL
     )
 
 
-def finish(project: Path, folder: Path, launcher: list[str], *more: str) -> None:
-    assert start(project, folder, launcher, *more).wait(timeout=120) == 0
+def finish(project: Path, folder: Path, *more: str) -> None:
+    assert start(project, folder, *more).wait(timeout=120) == 0
 
 
 def kill_after(steps: int, process: subprocess.Popen[bytes], folder: Path) -> None:
@@ -57,17 +60,12 @@ def trace(folder: Path, name: str = "metrics.jsonl") -> list[dict[str, object]]:
     return [{k: v for k, v in record.items() if k not in TIMES} for record in records]
 
 
-@pytest.mark.parametrize(
-    ("launcher", "kills"), [([PYTHON], (1, 13)), (TORCHRUN, (8,))], ids=["one process", "torchrun x2"]
-)
-def test_a_run_killed_at_any_step_goes_on_as_if_it_had_not_been(
-    project: Path, tmp_path: Path, launcher: list[str], kills: tuple[int, ...]
-) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    finish(project, whole, launcher)
+def test_a_run_killed_at_any_step_goes_on_as_if_it_had_not_been(project: Path, tmp_path: Path) -> None:
+    whole, killed, kills = tmp_path / "whole", tmp_path / "killed", (1, 13)
+    finish(project, whole)
     for steps in kills:
-        kill_after(steps, start(project, killed, launcher, "--resume"), killed)
-    finish(project, killed, launcher, "--resume")
+        kill_after(steps, start(project, killed, "--resume"), killed)
+    finish(project, killed, "--resume")
     assert trace(killed) == trace(whole)
     assert trace(killed, "eval.jsonl") == trace(whole, "eval.jsonl")
     assert (killed / f"run-{len(kills) + 1}.json").exists(), "each start is recorded"

@@ -153,22 +153,18 @@ def test_a_project_learns_a_signal_and_finds_none_in_noise(tmp_path: Path) -> No
     assert accuracy["1000.0"] < 0.45, "four classes: chance is 0.25"
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {
-            "data": {"source": "image_folder", "augmentation": "strong", "image_size": 96},
-            "model": {"family": "resnet", "size": "tiny"},
-            "train": {"ema": False, "optimizer": "sgd", "accumulation": 2},
-            "precision": "fp16",
-            "config": "argparse",
-        },
-    ],
-    ids=["shortest request", "nothing as by default"],
-)
-def test_the_projects_own_tests_pass(tmp_path: Path, fields: dict[str, Any]) -> None:
-    project = write_project(tmp_path / "waves", **fields)
+NOTHING_AS_BY_DEFAULT: dict[str, Any] = {
+    "data": {"source": "image_folder", "augmentation": "strong", "image_size": 96},
+    "model": {"family": "resnet", "size": "tiny"},
+    "train": {"ema": False, "optimizer": "sgd", "accumulation": 2},
+    "precision": "fp16",
+    "config": "argparse",
+}
+
+
+def test_the_projects_own_tests_pass_with_nothing_as_by_default(tmp_path: Path) -> None:
+    """Those of the shortest request run at the end of the whole way, in `test_end_to_end.py`."""
+    project = write_project(tmp_path / "waves", **NOTHING_AS_BY_DEFAULT)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
     done = subprocess.run(command, cwd=project, env=QUICK, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout[-4000:]

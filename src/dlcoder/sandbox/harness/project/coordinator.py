@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
-from . import judge_loop, judge_ranks, judge_repeat, judge_saves, judge_step, knobs, likeness
+from . import judge_best, judge_loop, judge_ranks, judge_repeat, judge_saves, judge_step, knobs, likeness
 from .catalogue import CHECKS
 from .judge_loop import usual_size
+from .preload import preload
 from .runs import Result, Runner
 from .verdict import Check, broken, failed, listed, passed, skipped
 
@@ -27,8 +27,10 @@ OWN_LOG_FIELDS = ["step", "epoch", "loss_total", "lr", "grad_norm", "time_data",
 """What projects made by dlcoder log at every step."""
 LOOP_CHECKS = ("scheduler", "accumulation", "ema", "validation", "memory", "syncs", "logs")
 _DISTRIBUTED = re.compile(
-    r"init_process_group|DistributedDataParallel|torch\.distributed|Accelerator\(|FullyShardedDataParallel|fully_shard"
+    r"init_process_group|DistributedDataParallel|torch\.distributed|Accelerator\(|FullyShardedDataParallel|fully_shard|"
+    r"Fabric\(|TrainingArguments|\bdeepspeed\b"
 )
+_FOLDER = re.compile(r"(checkpoint|ckpt|step|epoch|global_step)[-_=]?\d+", re.IGNORECASE)
 _SIGTERM = re.compile(r"\bSIGTERM\b")
 _LAUNCHED = re.compile(r"\b(LOCAL_RANK|RANK|WORLD_SIZE|MASTER_ADDR)\b|process group has not been initialized")
 """Errors of a program that only runs under a launcher."""
@@ -77,7 +79,7 @@ class Coordinator:
 
     def work(self) -> None:
         """Make every check, and stop where a fatal one leaves nothing to see."""
-        _preload()
+        preload(self.runner.source)
         for name in self.checks:
             self.emit({"progress": f"running {name}", "fraction": self.done / max(len(self.checks), 1)})
             for check in self._guarded(name):
@@ -192,6 +194,8 @@ class Coordinator:
     def check_validation(self) -> Iterator[Check]:
         """Evaluation between the epochs."""
         yield judge_loop.judge_validation(self.plain_run(), self.short_run())
+        yield from judge_best.judge_best(self.plain_run())
+        yield from judge_loop.judge_workers(self.plain_run())
 
     def check_memory(self) -> Iterator[Check]:
         """Live tensors and graphs."""
@@ -238,11 +242,14 @@ class Coordinator:
     def check_reproducible(self) -> Iterator[Check]:
         """Two runs from different ambient random states, and one with another seed."""
         options = {"scatter": True, "stop_after": MANY_STEPS // 2}
-        first, second = (run for _, run in self.runner.run_many([{"name": "seed", "options": options}] * 2))
-        verdict = judge_repeat.judge_reproducible(first, second)
+        seed = knobs.seed_knob(self.options())
+        # A seed that is not set by default is set: without one, no two runs need be equal.
+        given = seed.set(0) if seed is not None and seed.value is None else {}
+        request = _merged({"name": "seed", "options": options, "extra": []}, given)
+        first, second = (run for _, run in self.runner.run_many([request] * 2))
+        verdict = judge_repeat.judge_reproducible(first, second, seed is not None)
         yield verdict
         yield from judge_loop.judge_order(first)
-        seed = knobs.seed_knob(self.options())
         if verdict["status"] == "pass" and seed is not None:
             value = seed.value + 1 if isinstance(seed.value, int) else 1
             request = _merged({"name": "seed2", "options": {**options, "stop_after": FEW_STEPS}}, seed.set(value))
@@ -300,7 +307,9 @@ class Coordinator:
         knob = knobs.resume_knob(self.options())
         if knob is None:
             return {}, ""
-        value = knobs.resume_value(knob, path)
+        # Where a checkpoint is a folder of files, that is what a run is resumed from.
+        folder = Path(path).parent
+        value = knobs.resume_value(knob, str(folder) if _FOLDER.match(folder.name) else path)
         change = knob.set(value)
         return change, " ".join(change.get("extra", [])).replace(str(killed.root) + "/", "") or f"{knob.name}: {value}"
 
@@ -334,10 +343,17 @@ class Coordinator:
         expected = self.runner.base / "expected"
         likeness.write_expected(base, expected)
         options["unlike"] = str(expected)
-        requests = [_merged({"name": "knob", "options": options}, k.set(k.other())) for k in tried]
         usual = likeness.signature(base)
-        alike = [position for position, run in self.runner.run_many(requests) if likeness.is_alike(run, usual)]
-        return [tried[position] for position in sorted(alike)]
+
+        def alike(values: list[tuple[knobs.Knob, Any]]) -> list[knobs.Knob]:
+            requests = [_merged({"name": "knob", "options": options}, knob.set(value)) for knob, value in values]
+            found = [position for position, run in self.runner.run_many(requests) if likeness.is_alike(run, usual)]
+            return [values[position][0] for position in sorted(found)]
+
+        without = alike([(knob, knob.other()) for knob in tried])
+        # A bound may bite and a buffer overflow only where they are far smaller.
+        still = alike([(knob, knob.extreme()) for knob in without if knob.extreme() is not None])
+        return [knob for knob in without if knob in still or knob.extreme() is None]
 
     def check_torchrun(self) -> Iterator[Check]:
         """The ranks forked from this warm process first, then the launcher itself."""
@@ -412,10 +428,14 @@ class Coordinator:
     def _not_distributed(self) -> str:
         if self.nproc < 2:
             return "nproc is below 2"
+        lightning = False
         for path in sorted(self.runner.source.rglob("*.py")):
             own = not any(part in (".venv", "venv", "site-packages") for part in path.parts)
             if own and _DISTRIBUTED.search(path.read_text("utf-8", "replace")):
                 return ""
+            lightning = lightning or (own and "LightningModule" in path.read_text("utf-8", "replace"))
+        if lightning:
+            return "Lightning starts its ranks by itself: run it with devices=2 to see"
         return "the project is written for one process: no file of it uses torch.distributed"
 
 
@@ -477,20 +497,3 @@ def error_fix(error: dict[str, Any]) -> str:
     if kind == "FileNotFoundError":
         return "give the smoke run data that lies in the project ([tool.dlcoder.smoke] args)" + place
     return "fix the error" + place
-
-
-def _preload() -> None:
-    """Import what every run would import by itself, so that the children share it. Nothing is computed."""
-    for module in (
-        "torch",
-        "torch._dynamo",
-        "torch.distributed",
-        "torch.nn.parallel",
-        "torch.distributed.run",
-        "numpy",
-        "click",
-    ):
-        try:
-            importlib.import_module(module)
-        except Exception:  # an interpreter without it runs without it
-            continue

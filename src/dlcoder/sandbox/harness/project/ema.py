@@ -13,6 +13,10 @@ from .observe import Observer, strip_prefix
 from .trace import digest_bytes, tensor_bytes
 
 _NAME = re.compile(r"(^|_)(ema|averaged?|avg|shadow|swa|polyak)($|_|\d)", re.IGNORECASE)
+_TARGET = re.compile(
+    r"(^|_)(target|momentum|key)(_?(net|network|encoder|q|critic|actor|policy|model|branch))?s?$|_k$", re.IGNORECASE
+)
+"""Copies that people call by what they are for; other things are called so too, so only modules count."""
 _TYPE = re.compile(r"ema($|[A-Z_])|EMA|Averaged|MovingAverage|Polyak|SWA")
 SEARCHED_STEPS = 40
 ENOUGH = 0.8
@@ -43,6 +47,8 @@ class AverageWatch:
     def __init__(self, observer: Observer) -> None:
         self.o = observer
         self.holders: dict[str, Any] = {}
+        self.prefixes: dict[str, str] = {}
+        """What the names of a copy's tensors begin with in the model, where it is a copy of a part."""
         self.stale: dict[str, list[str]] = {}
         self.first_buffers: dict[str, tuple[str, str]] = {}
 
@@ -63,8 +69,12 @@ class AverageWatch:
         for label, holder in self.holders.items():
             value = holder()
             tensors = _named_tensors(value) if value is not None else {}
+            prefix = self.prefixes.get(label, "")
+            tensors = {prefix + name: tensor for name, tensor in tensors.items()}
             if tensors:
-                found.append(Average(label, tensors, _module_of(value) is not None))
+                # A target that is trained against runs in training mode: its buffers follow by themselves.
+                whole = _module_of(value) is not None and not _TARGET.search(label.rpartition(".")[2])
+                found.append(Average(label, tensors, whole))
         return found
 
     def _search(self) -> None:
@@ -72,6 +82,7 @@ class AverageWatch:
         if not trained:
             return
         live = {id(p) for p in trained.values()}
+        self._search_siblings(live)
         for label, value in self._named_values():
             tensors = _named_tensors(value)
             if label in self.holders or any(id(t) in live for t in tensors.values()):
@@ -81,6 +92,24 @@ class AverageWatch:
             if matched >= ENOUGH * len(trained):
                 self.holders[label] = _reference(value)
                 self.o.trace.write("average", label=label, cls=type(value).__name__, site=self.o.trace.site())
+
+    def _search_siblings(self, live: set[int]) -> None:
+        """Find copies of a part of the model inside it: the target of a self-distilling model, a momentum encoder."""
+        for module in self.o.live_modules()[:2]:
+            parts = {
+                n: m for n, m in module._modules.items() if m is not None and next(m.parameters(), None) is not None
+            }
+            for name, part in parts.items():
+                label, shapes = f"{type(module).__name__}.{name}", _shapes(part)
+                others = [n for n, m in parts.items() if n != name and _shapes(m) == shapes]
+                if label in self.holders or not others or not (_NAME.search(name) or _TARGET.search(name)):
+                    continue
+                if any(parts[n] is part for n in others):
+                    self.o.trace.write("average_alias", label=label)
+                elif not any(id(p) in live for p in part.parameters()):
+                    self.holders[label] = weakref.ref(part)
+                    self.prefixes[label] = others[0] + "."
+                    self.o.trace.write("average", label=label, cls=type(part).__name__, site=self.o.trace.site())
 
     def _note_alias(self, label: str, tensors: dict[str, torch.Tensor], live: set[int]) -> None:
         if label not in self.holders and tensors and all(id(t) in live for t in tensors.values() if t.requires_grad):
@@ -127,9 +156,8 @@ def _look_into(names: Any, seen: set[int], depth: int) -> Iterable[tuple[str, An
     for name, value in list(names.items()):
         if id(value) in seen or name.startswith("__") or isinstance(value, (type, int, float, str, bool, type(None))):
             continue
-        if _NAME.search(name) or (
-            _TYPE.search(type(value).__name__) and not callable(getattr(value, "__wrapped__", 0))
-        ):
+        telling = _NAME.search(name) or (_TARGET.search(name) and isinstance(value, torch.nn.Module))
+        if telling or (_TYPE.search(type(value).__name__) and not callable(getattr(value, "__wrapped__", 0))):
             seen.add(id(value))
             yield name, value
         elif depth < 3 and _is_user_object(value):
@@ -176,6 +204,10 @@ def _named_tensors(value: Any) -> dict[str, torch.Tensor]:
         return {}
     own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     return {strip_prefix(k): v for k, v in own.items()}
+
+
+def _shapes(module: torch.nn.Module) -> list[tuple[str, torch.Size]]:
+    return [(name, parameter.shape) for name, parameter in module.named_parameters()]
 
 
 def _reference(value: Any) -> Any:

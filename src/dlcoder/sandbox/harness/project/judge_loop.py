@@ -15,8 +15,16 @@ from .verdict import Check, at, failed, listed, passed, skipped
 
 STEADY = ("CosineAnnealingLR", "OneCycleLR", "LinearLR", "PolynomialLR", "ExponentialLR")
 """Schedulers under which the learning rate moves with every step of theirs."""
+DECAYS = ("StepLR", "MultiStepLR", "ExponentialLR", "MultiplicativeLR")
+COLLAPSED = 1e-3
+"""Share of the first learning rate below which nothing is learnt any more."""
 PLANNED = {"CosineAnnealingLR": "T_max", "OneCycleLR": "total_steps"}
 """Schedulers that are told how many steps of theirs there will be, and by which argument."""
+LEAK = 0.2
+"""Share of evaluation samples that may be trained on: some data repeat themselves."""
+_TRAINING_FILE = re.compile(r"(^|[/._-])(train(ing)?)(?=[/._-])", re.IGNORECASE)
+_UPDATED_LATE = re.compile(r"target", re.IGNORECASE)
+"""Copies that some update only every few thousand steps."""
 SYNC_BOUND = 4.0
 PER_SITE = 1.5
 _HAND_MADE = re.compile(r"class \w*(Sched|Warmup|Cosine)\w*|def (get_lr|adjust_learning_rate|lr_at|lr_lambda|set_lr)\b")
@@ -49,14 +57,21 @@ def judge_scheduler(result: Result) -> Check:
         return failed(
             name, idle, "the schedule lasts as long as training", "count the schedule's total in optimizer steps"
         )
-    restless = next((w for w in windows(result) if len({json.dumps(e["lr"][:1]) for e in w}) > 1), None)
+    restless = _restless(result)
     if restless:
-        fix = "step the schedule once per optimizer step, not per micro-batch" + at(restless[0]["site"])
+        fix = "step the schedule once per optimizer step, not per micro-batch" + at(restless)
         return failed(name, "the lr changes between the micro-batches of one step", bound, fix)
     inner = {i for e in result.events("scheduler") for i in e["inner"]}
     known = {e["i"]: e for e in result.events("scheduler") if e["i"] not in inner}
     rates = sorted({round(lr, 12) for s in steps for lr in s["lr"][:1]})
     span = f"lr {rates[0]:.3g} to {rates[-1]:.3g}" if rates else ""
+    computed = [
+        e for e in result.events("rate") if len(rates) == 1 and not math.isclose(e["value"], rates[0], rel_tol=1e-6)
+    ]
+    if not known and computed and len(steps) > 3 and computed[0]["value"] != 1:
+        made, value, site = computed[0]["name"], computed[0]["value"], computed[0]["site"]
+        fix = f"set every group's lr to what {made}() returns, before optimizer.step(){at(site)}"
+        return failed(name, f"{made}() returns {value:.3g}, lr stays {rates[0]:.3g}", "the schedule moves the lr", fix)
     if not known and len(rates) == 1 and len(steps) > 3 and complete(result) and _HAND_MADE.search(sources(result)):
         made = _HAND_MADE.search(sources(result))
         fix = f"apply {made.group(0).split()[-1] if made else 'it'} to the optimizer's groups after every step"
@@ -72,6 +87,20 @@ def judge_scheduler(result: Result) -> Check:
     if not any(counts.values()):
         return skipped(name, "the run was stopped before a scheduler was due", span)
     return passed(name, f"{span}, {sum(counts.values())} scheduler steps in {len(steps)} optimizer steps", bound)
+
+
+def _restless(result: Result) -> str:
+    """The backward pass before which the learning rate changed within a step and an epoch; empty if there is none."""
+    rates = None
+    for event in result.ranks[0]:
+        if event["e"] == "bwd":
+            fresh = bool(event["fresh"] and event["fresh"][0])
+            if rates is not None and not fresh and event["lr"][:1] != rates:
+                return str(event["site"])
+            rates = event["lr"][:1]
+        elif event["e"] in ("step", "iter", "iter_end"):
+            rates = None
+    return ""
 
 
 def _ends_at_zero(steps: list[Event]) -> str:
@@ -100,7 +129,18 @@ def _judge_one(result: Result, steps: list[Event], scheduler: Event, count: int,
     used = [s["lr"] for s in steps if s["sched"].get(key, 0)]
     if cls in STEADY and len(used) > 1 and len({json.dumps(s["lr"]) for s in steps}) == 1:
         return f"{cls} steps {count} times, the lr in use never changes", "give it the optimizer that trains" + at(site)
-    return _horizon(result, scheduler, count, site)
+    return _horizon(result, scheduler, count, site) or _collapse(steps, scheduler, count, site)
+
+
+def _collapse(steps: list[Event], scheduler: Event, count: int, site: str) -> tuple[str, str] | None:
+    """A schedule meant for epochs that is stepped in every step, so that the rate vanishes long before the end."""
+    rates = [s["lr"][0] for s in steps if s["lr"]]
+    if scheduler["cls"] not in DECAYS or count < 0.8 * len(steps) or len(rates) < 8 or not rates[0]:
+        return None
+    if rates[-1] > COLLAPSED * rates[0]:
+        return None
+    fix = "step it once per epoch, or give it steps instead of epochs" + at(site)
+    return f"lr falls from {rates[0]:.3g} to {rates[-1]:.3g} within {len(rates)} steps", fix
 
 
 def _horizon(result: Result, scheduler: Event, count: int, site: str) -> tuple[str, str] | None:
@@ -293,6 +333,8 @@ def judge_ema(result: Result) -> Check:
         seen = [s["ema"][label] for s in steps if label in s["ema"]]
         seen += [final["ema"][label]] if label in final["ema"] else []
         if len(seen) > 3 and len(set(seen)) == 1:
+            if _UPDATED_LATE.search(label) and (not complete(result) or len(steps) < 20):
+                return skipped(name, f"{label} is not updated in the {len(steps)} steps of this run")
             fix = f"update {label} after every optimizer.step(){at(event['site'])}"
             return failed(name, f"{label} is the same after {len(seen) - 1} steps", bound, fix)
         stale = final["stale"].get(label)
@@ -315,6 +357,8 @@ def judge_validation(result: Result, short: Result | None) -> Check:
     if not evaluating:
         forwards = [e for e in result.events("fwd") if e["trained"] and not (e["grad"] and e["train"])]
     verdict = _modes(result, forwards) or _restored(result, forwards) or _same_data(result, evaluating, training)
+    if not verdict and forwards:
+        verdict = (_learned_rows(result) if not evaluating else None) or _unread(result)
     if verdict:
         return failed(name, *verdict)
     for run in [result, *([short] if short else [])]:
@@ -367,12 +411,70 @@ def _same_data(result: Result, evaluating: list[dict[str, Any]], training: set[i
         if event["loader"] in held_out and not event["same"]:
             fix = "switch random augmentation off in the evaluation set" + at(loaders[event["loader"]]["site"])
             return "an evaluation sample differs when it is read again", "fixed evaluation samples", fix
-    learned = {s for p in loader_passes(result) if p["loader"] in training for s in p["samples"]}
-    for p in evaluating:
-        shared = sum(s in learned for s in p["samples"])
-        if len(p["samples"]) >= 4 and shared > len(p["samples"]) / 2:
-            fix = "keep evaluation samples out of the training set" + at(loaders[p["loader"]]["site"])
-            return f"{shared} of {len(p['samples'])} evaluation samples are trained on", "disjoint samples", fix
+    return _learned(result, evaluating, training, loaders) or _incomplete(loaders, held_out)
+
+
+def _learned(
+    result: Result, evaluating: list[dict[str, Any]], training: set[int], loaders: dict[int, Event]
+) -> tuple[str, str, str] | None:
+    """Evaluation samples that are trained on; of several evaluation sets, one may be the training set, whole."""
+    read = [s for p in loader_passes(result) if p["loader"] in training for s in p["samples"]]
+    learned = set(read)
+    # Samples that occur again and again by themselves prove nothing.
+    epoch = max((len(p["samples"]) for p in loader_passes(result) if p["loader"] in training), default=0)
+    if len(learned) < 0.8 * epoch:
+        return None
+    shared = {
+        p["loader"]: (sum(s in learned for s in p["samples"]), len(p["samples"]), p["loader"]) for p in evaluating
+    }
+    clean = any(not count for count, total, _ in shared.values() if total)
+    for count, total, loader in shared.values():
+        if total >= 4 and count > LEAK * total and not (clean and count == total):
+            fix = "keep evaluation samples out of the training set" + at(loaders[loader]["site"])
+            return f"{count} of {total} evaluation samples are trained on", "disjoint samples", fix
+    return None
+
+
+def _incomplete(loaders: dict[int, Event], held_out: set[int]) -> tuple[str, str, str] | None:
+    """An evaluation loader that leaves samples out."""
+    for loader in (loaders[i] for i in sorted(held_out)):
+        size, length = loader["batch_size"], loader["length"]
+        if loader["drop_last"] and size and length and length % size:
+            fix = "evaluate without drop_last" + at(loader["site"])
+            return f"{length % size} of {length} evaluation samples are left out", "every sample counts", fix
+    return None
+
+
+def _learned_rows(result: Result) -> tuple[str, str, str] | None:
+    """The same for programs that draw their batches by themselves: what enters the model in evaluation."""
+    forwards = [e for e in result.events("fwd") if e["trained"] and e["rows"]]
+    learning = [e for e in forwards if e["grad"] and e["train"]]
+    judging = [e for e in forwards if not e["grad"] and not e["train"] and len(e["rows"]) >= 8]
+    # The whole data at once, as graphs are, is told apart by masks that cannot be seen here.
+    if not judging or {e["input"] for e in learning} & {e["input"] for e in judging}:
+        return None
+    learned = {row for e in learning for row in e["rows"]}
+    shares = [(sum(row in learned for row in e["rows"]), len(e["rows"]), e["site"]) for e in judging]
+    apart = any(count <= LEAK * total for count, total, _ in shares)
+    for count, total, site in shares:
+        if count > LEAK * total and (count < 0.95 * total or not apart):
+            fix = "keep evaluation samples out of the training data" + at(site)
+            return f"{count} of {total} samples evaluated at once are trained on", "disjoint samples", fix
+    return None
+
+
+def _unread(result: Result) -> tuple[str, str, str] | None:
+    """A file of held-out data that lies beside the training data and is never opened."""
+    read = {e["path"]: e["site"] for e in result.events("read")}
+    for path, site in read.items():
+        if not _TRAINING_FILE.search(path):
+            continue
+        for word in ("val", "valid", "validation", "dev", "eval"):
+            other = _TRAINING_FILE.sub(rf"\g<1>{word}", path)
+            held_out = [w for w in read if re.search(r"(^|[/._-])(val|valid|validation|dev|eval|test)", w)]
+            if (result.root / other).is_file() and not held_out:
+                fix = f"evaluate on {other}: nothing but training data is read" + at(site)
+                return f"{other} is never read", "evaluation on data of its own", fix
     return None
 
 
@@ -528,6 +630,23 @@ def _contradiction(steps: list[Event], clips: list[Event], row: dict[str, Any]) 
     if not agrees and scale > 1 and any(abs(v * scale - norm) <= 2e-2 * v * scale for v in seen):
         return "grad_norm is still multiplied by the loss scale", "log the norm after scaler.unscale_()"
     return None
+
+
+def judge_workers(result: Result) -> Iterator[Check]:
+    """The workers of a loader share the samples of an iterable data set."""
+    name, bound = "validation.workers", "the workers of a loader share the samples of an iterable data set"
+    loaders = {e["i"]: e for e in result.events("loader")}
+    for event in result.events("workers"):
+        loader = loaders[event["loader"]]
+        once = -(-event["alone"] // loader["batch_size"])
+        # Every worker has a last batch of its own.
+        if event["alone"] and event["batches"] >= 2 * once > event["workers"]:
+            fix = "split the data by torch.utils.data.get_worker_info() in __iter__" + at(loader["site"])
+            what = f"{event['batches']} batches with {event['workers']} workers, {once} without"
+            yield failed(name, what, bound, fix)
+            return
+    if result.events("workers"):
+        yield passed(name, "as many samples with workers as without", bound)
 
 
 def judge_order(result: Result) -> Iterator[Check]:

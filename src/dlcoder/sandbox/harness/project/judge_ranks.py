@@ -107,6 +107,8 @@ def _mismatch(result: Result) -> str:
 
 def _parameters(result: Result, prefix: str, world: int) -> Check:
     name, bound = prefix + ".parameters", "equal on all ranks after every step"
+    if any(step.get("sharded") for step in result.steps(0)):
+        return skipped(name, "the parameters are sharded: every rank holds its own part of them")
     for position, first in enumerate(result.steps(0)):
         others = [result.steps(rank)[position] for rank in range(1, world)]
         for rank, other in enumerate(others, 1):
@@ -178,6 +180,7 @@ def _shared_samples(result: Result) -> float | None:
     seen: list[set[str]] = []
     for rank in (0, 1):
         own: set[str] = set()
+        count = 0
         started: set[int] = set()
         for event in result.ranks[rank]:
             if event["e"] == "iter":
@@ -186,7 +189,9 @@ def _shared_samples(result: Result) -> float | None:
                 started.add(event["loader"])
             if event["e"] == "batch" and event["loader"] == 0:
                 own.update(event["samples"])
-        seen.append(own)
+                count += len(event["samples"])
+        # Data that repeat themselves are in common by right.
+        seen.append(own if len(own) > 0.8 * count else set())
     if not all(seen) or min(map(len, seen)) < 4:
         return None
     return len(seen[0] & seen[1]) / min(map(len, seen))
@@ -379,7 +384,7 @@ def merge_launcher(result: Result) -> Check:
     verdict = _ended(result, "torchrun")
     if verdict["status"] == "pass":
         different = _parameters(result, "torchrun", len(result.ranks))
-        if different["status"] != "pass":
+        if different["status"] == "fail":
             return {**different, "name": "torchrun"}
         note = "" if result.codes == [0] else f" (torchrun itself left with {result.codes} after all ranks had ended)"
         return passed(

@@ -12,6 +12,7 @@ from .runs import Event, Result
 from .verdict import Check, at, failed, listed, passed, skipped
 
 GUARDS = re.compile(r"isfinite|isnan|isinf|nan_to_num|error_if_nonfinite|detect_anomaly|TerminateOnNan")
+_SEEDS = re.compile(r"manual_seed|seed_everything|set_seed|random\.seed\(|default_rng\(|\bseed\s*=", re.IGNORECASE)
 FALL = 0.3
 PLATEAU = 0.01
 
@@ -55,8 +56,8 @@ def mean_losses(result: Result) -> list[float]:
 # -- one seed, two seeds ------------------------------------------------------------
 
 
-def judge_reproducible(first: Result, second: Result) -> Check:
-    """Two runs that begin with different ambient random states are equal all the same."""
+def judge_reproducible(first: Result, second: Result, has_seed: bool) -> Check:
+    """Two runs that begin with different ambient random states are equal all the same, where there is a seed."""
     name, bound = "reproducible", "two runs with one seed are equal bit for bit"
     if first.error and not first.steps():
         return skipped(name, f"the run {how_it_ended(first)}")
@@ -68,6 +69,8 @@ def judge_reproducible(first: Result, second: Result) -> Check:
             )
         return passed(name, f"{len(first.steps())} steps equal", bound)
     step, what = difference
+    if not has_seed and not _SEEDS.search(sources(first)):
+        return skipped(name, "nothing sets a seed: add an option for it and call torch.manual_seed() first of all")
     advice = {
         "weights": "seed torch, numpy and random before the model is built",
         "data": "seed what orders and augments the data: torch, numpy and random, and the loader's generator",

@@ -10,6 +10,10 @@ from typing import Any
 from .runs import Event, Result
 from .verdict import Check, at, failed, listed, passed, skipped
 
+_ON_PURPOSE = re.compile(
+    r"pre_?train|freez|frozen|lora|adapter|prob(e|ing)|torch\.hub|distill|random_feature", re.IGNORECASE
+)
+_AUTOENCODES = re.compile(r"auto_?encod|reconstruct|denois", re.IGNORECASE)
 _BY_HAND = re.compile(r"\.grad\b(?!_)")
 
 
@@ -26,6 +30,7 @@ def judge_one_batch(result: Result) -> Iterator[Check]:
     yield _zero_grad(result, steps)
     yield _mode(result)
     yield _wiring(result)
+    yield from _targets(result)
     yield _clip(result)
     yield _graph(result, steps)
 
@@ -119,6 +124,14 @@ def _gradients(result: Result, steps: list[Event]) -> Check:
             "the last layer is frozen: " + names,
             "the head trains, or was loaded from a file",
             f"{names} is randomly initialized and has requires_grad=False: unfreeze it, or the rest fits noise",
+        )
+    layers = [n for e in result.events("frozen_layers") for n in e["names"]]
+    if layers and not _ON_PURPOSE.search(sources(result)):
+        return failed(
+            name,
+            f"{len(layers)} layers are frozen as they were initialized: {listed(layers)}",
+            "what is frozen was loaded from a file",
+            "unfreeze them (requires_grad), or load their weights first",
         )
     count = watched[0]["n"] - watched[0]["frozen"]
     return passed(name, f"{count} parameters", "every trainable parameter gets a gradient")
@@ -252,6 +265,31 @@ def _wiring(result: Result) -> Check:
             ),
         )
     return passed(name, f"{len(found)} scalars", bound)
+
+
+def _targets(result: Result) -> Iterator[Check]:
+    """What the loss compares with what; nothing where neither shapes nor tokens were seen."""
+    name = "one_batch.targets"
+    for event in result.events("broadcast")[:1]:
+        shapes = " and ".join(str(tuple(s)) for s in event["shapes"])
+        fix = "give both one shape, by squeeze(-1) or unsqueeze(-1): now every prediction is compared with every target"
+        yield failed(
+            name, f"shapes {shapes} broadcast", "prediction and target have one shape", fix + at(event["site"])
+        )
+        return
+    seen = {e["ahead"]: e["site"] for e in result.events("tokens")}
+    if not seen or (0 in seen and _AUTOENCODES.search(sources(result))):
+        return
+    bound = "the target of a position is the next token"
+    if 1 in seen:
+        yield passed(name, "targets are one token ahead of the inputs", bound)
+    elif 0 in seen:
+        fix = "predict the next token: inputs ids[:-1], targets ids[1:]; as it is the model only copies its input"
+        yield failed(name, "the targets are the inputs, not shifted", bound, fix + at(seen[0]))
+    else:
+        offset = min(seen)
+        fix = "shift once: either in the data or in the model (Hugging Face models shift labels themselves)"
+        yield failed(name, f"targets are {offset} tokens ahead of the inputs", bound, fix + at(seen[offset]))
 
 
 def _clip(result: Result) -> Check:

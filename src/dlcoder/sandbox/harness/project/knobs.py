@@ -7,17 +7,21 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from .judge_loop import complete
 from .judge_step import sources
 from .runs import Event, Result
 
 PLACEHOLDER = "__DLCODER_VALUE__"
 """Stands for one value in a configuration file's text, as `smoke` sends it."""
 
-_SEED = re.compile(r"(^|[._-])seed$", re.IGNORECASE)
+_SEED = re.compile(r"(^|[._-]|manual|random|global)seed$|^seed_everything$", re.IGNORECASE)
 _LENGTH = re.compile(
     r"(^|[._-])(max|num|n|total|train)?[_-]?(train[_-])?(steps|iters|iterations|updates)$", re.IGNORECASE
 )
-_EPOCHS = re.compile(r"(^|[._-])(max|num|n|total)?[_-]?epochs?$", re.IGNORECASE)
+_EPOCHS = re.compile(r"(^|[._-])(max|num|n|total)?[_-]?(train[_-])?epochs?$", re.IGNORECASE)
+_PERIOD = re.compile(
+    r"every|interval|freq|period|(log|eval|val|test|save|sample|print)[a-z]*[._-]n?(steps|iters|epochs)$", re.IGNORECASE
+)
 _WINDOW = re.compile(r"accum", re.IGNORECASE)
 _RESUME = re.compile(r"resume|restore|continue|auto_?resume", re.IGNORECASE)
 _LOAD = re.compile(r"init[_-]?from|load|checkpoint|ckpt|pretrained|weights$", re.IGNORECASE)
@@ -95,6 +99,9 @@ class Knob:
             return not value if not self.option or self.option["kind"] != "_StoreFalseAction" else value
         if isinstance(value, bool):
             return not value
+        if kind == "int" and isinstance(value, int) and value > 1 and _is_length(self.leaf):
+            # Shorter, not longer: runs are stopped early, and what comes after that cannot be seen.
+            return 1 if _EPOCHS.fullmatch(self.leaf) or value == 2 else 2
         if kind == "int":
             return int(value) * 2 if isinstance(value, int) and value else 1 if value == 0 else 2
         if kind == "float":
@@ -103,6 +110,20 @@ class Knob:
         if kind == "str":
             return f"{value}x" if value else "other"
         return None
+
+    def extreme(self) -> Any:
+        """A value far from the usual one, for an option of which `other` did not show; `None` where none is known."""
+        value = self.value
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or (self.option or {}).get("choices"):
+            return None
+        if self.kind == "int":
+            return value // 8 if value >= 8 and not _is_length(self.leaf) else None
+        return value * 1000 if 0 < abs(value) < 1e-4 else value / 1000 or None
+
+
+def _is_length(leaf: str) -> bool:
+    """Whether an option says how long something lasts, or how often it happens."""
+    return bool(_LENGTH.fullmatch(leaf) or _EPOCHS.fullmatch(leaf) or _PERIOD.search(leaf))
 
 
 def literal(value: Any) -> str:
@@ -148,9 +169,12 @@ def find_knobs(plain: Result, configs: dict[str, list[Event]], args: list[str]) 
 
 def _default_knobs(plain: Result) -> Iterable[Knob]:
     """The defaults of data classes that hold settings."""
+    given = {cls: fields for e in plain.events("final") for cls, fields in e.get("given", {}).items()}
     for event in plain.events("dataclass"):
         if _SETTINGS.search(event["cls"]):
             for name, value in event["defaults"].items():
+                if name in given.get(event["cls"], []):
+                    continue
                 knob = Knob(f"{event['cls']}.{name}", name, value, "", "", None)
                 knob.owner = event["cls"]
                 yield knob
@@ -175,7 +199,7 @@ def window_knob(knobs: Iterable[Knob], size: int) -> Knob | None:
 
 def resume_knob(knobs: Iterable[Knob]) -> Knob | None:
     """The option by which a run is resumed."""
-    knobs = list(knobs)
+    knobs = sorted(knobs, key=lambda knob: not knob.leaf.lower().startswith("resume"))
     for pattern in (_RESUME, _LOAD):
         for knob in knobs:
             choices = (knob.option or {}).get("choices") or []
@@ -209,9 +233,12 @@ def is_read(knob: Knob, plain: Result) -> bool | None:
     code = sources(plain)
     if knob.option is not None:
         reads = final["reads"].get("argparse")
-        if reads is None or "__dict__" in reads:
+        if reads is not None and knob.leaf in reads:
+            return True
+        # A run that was stopped may not have come to where an option is read.
+        if reads is None or "__dict__" in reads or not complete(plain):
             return None if re.search(rf"\b{re.escape(knob.leaf)}\b", _without_declaration(code, knob.leaf)) else False
-        return knob.leaf in reads
+        return False
     classes = {e["cls"]: e["fields"] for e in plain.events("dataclass")}
     holders = [cls for cls, fields in classes.items() if knob.leaf in fields]
     if holders:
@@ -227,4 +254,4 @@ def _without_declaration(code: str, leaf: str) -> str:
 
 def shapes_training(knob: Knob) -> bool:
     """Whether an option's name says that it must have an effect on training."""
-    return bool(_TRAINS.search(knob.leaf))
+    return bool(_TRAINS.search(knob.leaf)) and not _PERIOD.search(knob.leaf)

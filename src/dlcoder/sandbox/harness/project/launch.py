@@ -30,6 +30,7 @@ from .watch_ranks import RankWatch
 from .watch_schedules import ScheduleWatch
 from .watch_steps import StepWatch
 from .watch_syncs import SyncWatch
+from .watch_targets import TargetWatch
 
 AMBIENT_SEED = 67280421
 
@@ -107,10 +108,11 @@ def _enter(spec: dict[str, Any], observer: Observer) -> None:
 
 def _install(observer: Observer) -> Any:
     losses, averages, memory = LossWatch(observer), AverageWatch(observer), MemoryWatch(observer)
-    forward, files, schedules = ForwardWatch(observer, losses), FileWatch(observer), ScheduleWatch(observer)
+    targets, files, schedules = TargetWatch(observer), FileWatch(observer), ScheduleWatch(observer)
+    forward = ForwardWatch(observer, losses, targets)
     steps = StepWatch(observer, losses, averages)
-    steps.frozen_head, steps.keepers = forward.frozen_head, memory.keepers
-    for watch in (RankWatch(observer), forward, losses, steps, schedules, DataWatch(observer), files, memory):
+    steps.frozen_head, steps.frozen_layers, steps.keepers = forward.frozen_head, forward.frozen_layers, memory.keepers
+    for watch in (RankWatch(observer), targets, forward, losses, steps, schedules, DataWatch(observer), files, memory):
         watch.install()
     # Last, so that the others keep the real methods where they took them.
     SyncWatch(observer).install()

@@ -13,6 +13,7 @@ from .observe import Observer, tags
 from .terms import TermWatch
 from .trace import tensors_in
 
+_RATE = re.compile(r"(^|_)(lr|learning_?rate)($|_)", re.IGNORECASE)
 MAX_NODES = 20_000
 WINDOWS = 2
 _FUNCTIONS = [
@@ -82,9 +83,14 @@ class LossWatch:
             sys.setprofile(self._returned)
 
     def _returned(self, frame: Any, event: str, value: Any) -> None:
-        if event != "return" or value is None or not isinstance(value, (torch.Tensor, tuple, dict, list)):
+        if event != "return" or value is None or not isinstance(value, (torch.Tensor, tuple, dict, list, float)):
             return
         code = frame.f_code
+        if isinstance(value, float):
+            if _RATE.search(code.co_name) and code.co_filename.startswith(self.o.trace.root):
+                site = f"{code.co_filename[len(self.o.trace.root) :]}:{code.co_firstlineno}"
+                self.o.trace.write("rate", name=code.co_name, value=value, site=site)
+            return
         if not code.co_filename.startswith(self.o.trace.root) or self.o.asleep or not torch.is_grad_enabled():
             return
         owner = frame.f_locals.get("self")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import sys
 import weakref
@@ -21,6 +22,8 @@ _LOAD, _SAVE = torch.load, torch.save
 PROBED_ITEMS = 6
 REPEATED_BATCHES = 400
 SAMPLED_BATCHES = 40
+COUNTED = 5000
+"""Samples of an iterable data set that are counted."""
 
 
 class DataWatch:
@@ -44,11 +47,11 @@ class DataWatch:
             return _Batches(watch, loader, original(loader))
 
         setattr(DataLoader, "__iter__", watched_iter)  # noqa: B010
-        epoch = DistributedSampler.set_epoch
+        original_epoch = DistributedSampler.set_epoch
 
-        def set_epoch(sampler: Any, value: int) -> None:
-            watch.o.trace.write("set_epoch", epoch=value)
-            epoch(sampler, value)
+        def set_epoch(sampler: Any, epoch: int) -> None:
+            watch.o.trace.write("set_epoch", epoch=epoch)
+            original_epoch(sampler, epoch)
 
         setattr(DistributedSampler, "set_epoch", set_epoch)  # noqa: B010
         if self.o.options.shrink:
@@ -117,6 +120,24 @@ class DataWatch:
             if numpy and states[2] is not None:
                 numpy.random.set_state(states[2])
 
+    def count_alone(self, index: int, loader: Any, batches: int) -> None:
+        """Read an iterable data set that several workers read once more without them: they must share its samples."""
+        iterable = isinstance(loader.dataset, IterableDataset) and loader.num_workers > 1 and loader.batch_size
+        if not iterable or index in self.probed:
+            return
+        self.probed.add(index)
+        states, limit = (torch.get_rng_state(), random.getstate()), batches * loader.batch_size
+        with self.o.quiet():
+            try:
+                alone = sum(1 for _ in itertools.islice(iter(loader.dataset), min(limit, COUNTED)))
+            except Exception:  # a data set that only works inside a worker is no failure of the project
+                return
+            finally:
+                torch.set_rng_state(states[0])
+                random.setstate(states[1])
+        if limit <= COUNTED:
+            self.o.trace.write("workers", loader=index, workers=loader.num_workers, batches=batches, alone=alone)
+
 
 class _Batches:
     """A loader's iterator that reports what passes through."""
@@ -184,6 +205,7 @@ class _Batches:
         o.trace.write("iter_end", loader=self._index, n=self._count, values=o.values if o.backwards == o.mark else {})
         o.values = {}
         if o.options.probe:
+            self._watch.count_alone(self._index, self._loader, self._count)
             self._watch.probe(self._index, self._loader, self._indices)
 
 

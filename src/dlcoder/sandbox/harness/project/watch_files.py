@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import io
 import os
 import signal
@@ -15,6 +16,9 @@ import torch
 
 from .observe import Observer
 
+_CHECKPOINTS = (".ckpt", ".pt", ".pth", ".tar", ".bin", ".pkl")
+_DATA = (".bin", ".csv", ".tsv", ".txt", ".npy", ".npz", ".pt", ".pth", ".jsonl", ".parquet", ".pkl", ".h5", ".idx")
+
 
 class FileWatch:
     """Writes `save`, `rename`, `load`, `write`, `options` and `state` events."""
@@ -25,7 +29,10 @@ class FileWatch:
         self.saved_at = 0
         self.saves = 0
         self.reads: dict[str, set[str]] = {}
+        self.given: dict[str, set[str]] = {}
         self.options_seen = False
+        self.in_memory: list[str] = []
+        """The keys of a checkpoint that was saved into memory and has not reached a file."""
 
     def install(self) -> None:
         """Patch torch.save and torch.load, argparse and dataclasses, and listen to files being opened."""
@@ -48,14 +55,12 @@ class FileWatch:
                 self._die_in_save(save, obj, f)
             result = save(obj, f, *args, **kwargs)
             path = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", "")
-            # In memory, torch itself saves whenever a tensor is pickled on its way to another rank.
+            keys = [str(k) for k in obj][:40] if isinstance(obj, dict) else [type(obj).__name__]
             if self.o.trace.mine and path:
-                keys = [str(k) for k in obj][:40] if isinstance(obj, dict) else [type(obj).__name__]
-                full = _absolute(str(path)) if isinstance(path, (str, os.PathLike)) and str(path) else ""
-                self.saves += self.o.steps > 0
-                if self.saves == self.o.options.kill_save and not self.saved_at:
-                    self.saved_at = self.o.steps
-                self.o.trace.write("save", path=full, keys=keys, step=self.o.steps, site=self.o.trace.site())
+                self._saved(str(path) if isinstance(path, (str, os.PathLike)) else "", keys)
+            elif self.o.trace.mine and isinstance(obj, dict):
+                # A framework may write the bytes by itself; torch, too, saves in memory what goes to other ranks.
+                self.in_memory = keys
             return result
 
         def watched_load(f: Any, *args: Any, **kwargs: Any) -> Any:
@@ -67,12 +72,26 @@ class FileWatch:
             def move(src: Any, dst: Any, **kwargs: Any) -> None:
                 original(src, dst, **kwargs)
                 pair = [_absolute(os.fspath(p)) if isinstance(p, (str, os.PathLike)) else "" for p in (src, dst)]
+                self._from_memory(pair[1])
                 self.o.trace.write("rename", src=pair[0], dst=pair[1], step=self.o.steps)
 
             return move
 
         torch.save, torch.load = watched_save, watched_load
         os.replace, os.rename = moved(replace), moved(rename)
+
+    def _saved(self, path: str, keys: list[str]) -> None:
+        self.saves += self.o.steps > 0
+        if self.saves == self.o.options.kill_save and not self.saved_at:
+            self.saved_at = self.o.steps
+        full = _absolute(path) if path else ""
+        self.o.trace.write("save", path=full, keys=keys, step=self.o.steps, site=self.o.trace.site())
+
+    def _from_memory(self, path: str) -> None:
+        """A checkpoint that was saved into memory reaches its file."""
+        if self.in_memory and path.endswith(_CHECKPOINTS) and path.startswith(self.o.trace.root):
+            keys, self.in_memory = self.in_memory, []
+            self._saved(path, keys)
 
     def _wrap_states(self) -> None:
         scaler = getattr(torch.amp, "GradScaler", None) or torch.cuda.amp.GradScaler
@@ -130,12 +149,18 @@ class FileWatch:
             mode is None and isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)
         )
         path = _absolute(os.fsdecode(args[0]))
+        if writes and self.o.trace.mine:
+            self._from_memory(path)
         config = not writes and path.endswith((".yaml", ".yml", ".json", ".toml"))
-        if not (writes or config) or not path.startswith(self.o.trace.root) or "__pycache__" in path:
+        if (
+            not (writes or config or path.endswith(_DATA))
+            or not path.startswith(self.o.trace.root)
+            or "__pycache__" in path
+        ):
             return
         if (path, bool(writes)) not in self.seen:
             self.seen.add((path, bool(writes)))
-            kind = "write" if writes else "config"
+            kind = "write" if writes else "config" if config else "read"
             self.o.trace.write(kind, path=path[len(self.o.trace.root) :], site=self.o.trace.site(2))
 
     # -- options -----
@@ -145,7 +170,10 @@ class FileWatch:
 
         def parse(parser: Any, args: Any = None, namespace: Any = None) -> Any:
             result, extra = original(parser, args, namespace)
-            if not self.options_seen and self.o.trace.mine:
+            # Hydra's own flags; the program's options are in its configuration files.
+            caller = sys._getframe(1).f_back if sys._getframe(1).f_code.co_name == "parse_args" else sys._getframe(1)
+            foreign = caller is not None and str(caller.f_globals.get("__name__")).startswith("hydra.")
+            if not self.options_seen and self.o.trace.mine and not foreign:
                 self.options_seen = True
                 self.o.trace.write("options", options=[_option(a, result) for a in parser._actions])
                 result = self._watch_reads(result)
@@ -207,6 +235,7 @@ class FileWatch:
         fields = [f for f in dataclasses.fields(cls) if f.name in vars(cls).get("__annotations__", {})]
         names = {f.name for f in fields}
         original = cls.__getattribute__
+        self._watch_construction(cls, [f.name for f in dataclasses.fields(cls) if f.init])
 
         def getattribute(this: Any, name: str) -> Any:
             if name in names and name not in reads:
@@ -222,9 +251,24 @@ class FileWatch:
         except (AttributeError, TypeError):
             self.reads.pop(cls.__name__)
 
+    def _watch_construction(self, cls: Any, names: list[str]) -> None:
+        """Note which fields every construction gives a value: their defaults are no options."""
+        original, given = cls.__init__, self.given
+
+        def init(this: Any, *args: Any, **kwargs: Any) -> None:
+            now = {*names[: len(args)], *kwargs}
+            given[cls.__name__] = given.get(cls.__name__, now) & now
+            original(this, *args, **kwargs)
+
+        functools.update_wrapper(init, original)
+        cls.__init__ = init
+
     def summary(self) -> dict[str, Any]:
-        """Which options the program read."""
-        return {"reads": {k: sorted(v) for k, v in self.reads.items()}}
+        """Which options the program read, and which defaults it never used."""
+        return {
+            "reads": {k: sorted(v) for k, v in self.reads.items()},
+            "given": {k: sorted(v) for k, v in self.given.items()},
+        }
 
 
 def _change_defaults(cls: Any, defaults: dict[str, Any]) -> None:
@@ -254,7 +298,6 @@ def _option(action: Any, namespace: Any) -> dict[str, Any]:
         "type": getattr(action.type, "__name__", None) if action.type else None,
         "choices": [str(c) for c in action.choices] if isinstance(action.choices, (list, tuple, set)) else None,
         "value": value if isinstance(value, (int, float, str, bool, type(None))) else repr(value),
-        "help": (action.help or "")[:80] if action.help != argparse.SUPPRESS else "",
     }
 
 
@@ -272,5 +315,4 @@ def _click_option(option: Any, value: Any) -> dict[str, Any]:
         "type": {"integer": "int", "float": "float"}.get(option.type.name),
         "choices": [str(c) for c in choices] if choices else None,
         "value": value if isinstance(value, (int, float, str, bool, type(None))) else str(value),
-        "help": (option.help or "")[:80],
     }

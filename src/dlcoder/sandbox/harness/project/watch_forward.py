@@ -8,15 +8,22 @@ import torch
 
 from .losses import LossWatch
 from .observe import MODE_LAYERS, Observer, parameters_of
-from .trace import digest, tensors_in
+from .trace import digest, sample_digests, tensors_in
+from .watch_targets import TargetWatch
+
+WEIGHTED = (torch.nn.Linear, torch.nn.modules.conv._ConvNd)
+DESCRIBED = 200
+"""Forward passes whose samples are told apart."""
 
 
 class ForwardWatch:
     """Writes a `fwd` event for each outermost call of a module that has parameters."""
 
-    def __init__(self, observer: Observer, losses: LossWatch) -> None:
+    def __init__(self, observer: Observer, losses: LossWatch, targets: TargetWatch) -> None:
         self.o = observer
         self.losses = losses
+        self.targets = targets
+        self.described = 0
         self.depth = 0
         self.in_training_call = False
         self.training_forwards = 0
@@ -72,8 +79,11 @@ class ForwardWatch:
         if self.in_training_call:
             self.losses.start()
         with self.o.quiet():
+            inputs = [t for t in tensors_in([list(args), kwargs]) if t.dim()]
+            if self.in_training_call:
+                self.targets.entered(inputs)
             layers = [m for m in module.modules() if isinstance(m, MODE_LAYERS)]
-            first = next((t for t in tensors_in([list(args), kwargs]) if t.dim()), None)
+            first = next(iter(inputs), None)
             self.o.trace.write(
                 "fwd",
                 m=id(module),
@@ -86,8 +96,15 @@ class ForwardWatch:
                 grad=grad,
                 layers=len(layers),
                 layers_eval=sum(not m.training for m in layers),
+                rows=self._rows(inputs),
                 site=self.o.trace.site(),
             )
+
+    def _rows(self, inputs: list[torch.Tensor]) -> list[str]:
+        """Fingerprints of the samples that enter, in runs that ask for them: evaluation must not see trained ones."""
+        self.described += 1
+        wanted = self.o.options.probe and not self.o.in_loader and self.described <= DESCRIBED
+        return sample_digests(inputs[:1]) if wanted and inputs and inputs[0].is_floating_point() else []
 
     def _after(self, module: torch.nn.Module, result: Any) -> Any:
         if not torch.is_grad_enabled():
@@ -113,6 +130,21 @@ class ForwardWatch:
         if any(p.requires_grad or id(p) in self.loaded for p in parameters):
             return []
         return [self.o.name(p) for p in parameters]
+
+    def frozen_layers(self) -> list[str]:
+        """Names of frozen weights inside modules that train, which came from no file and are no copies of others."""
+        trained = [p for m in self.o.live_modules() for p in m.parameters() if p.requires_grad]
+        found = []
+        for module in self.o.live_modules():
+            if not any(p.requires_grad for p in module.parameters()):
+                continue
+            for layer in (m for m in module.modules() if isinstance(m, WEIGHTED)):
+                weight = layer.weight
+                if weight.requires_grad or id(weight) in self.loaded or weight.dim() < 2:
+                    continue
+                if not any(p.shape == weight.shape and torch.equal(p, weight) for p in trained):
+                    found.append(self.o.name(weight))
+        return list(dict.fromkeys(found))
 
 
 def _poisoned(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import weakref
 from typing import Any, Callable
@@ -64,6 +65,7 @@ class StepWatch:
         self.seen_losses: list[float] = []
         self.scaler_stepping = 0
         self.frozen_head: Callable[[], list[str]] = list
+        self.frozen_layers: Callable[[], list[str]] = list
         self.keepers: Callable[[], list[str]] = list
 
     def window(self, optimizer: Any) -> _Window:
@@ -167,16 +169,21 @@ class StepWatch:
             setattr(torch.nn.utils, name, watched)
 
     def _watched_clip(self, original: Any, name: str) -> Any:
+        signature = inspect.signature(original)
+
         @functools.wraps(original)
-        def clip(parameters: Any, bound: Any, *args: Any, **kwargs: Any) -> Any:
+        def clip(*args: Any, **kwargs: Any) -> Any:
             if self.o.asleep:
-                return original(parameters, bound, *args, **kwargs)
-            listed = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
+                return original(*args, **kwargs)
+            call = signature.bind(*args, **kwargs).arguments
+            parameters, bound, *_ = call
+            given = call[parameters]
+            listed = call[parameters] = [given] if isinstance(given, torch.Tensor) else list(given)
             with self.o.quiet():
                 self._project_unclipped(listed)
-            value = original(listed, bound, *args, **kwargs)
+            value = original(**call)
             with self.o.quiet():
-                self._clipped(listed, name, float(bound), value)
+                self._clipped(listed, name, float(call[bound]), value)
             return value
 
         return clip
@@ -313,6 +320,9 @@ class StepWatch:
 
     def _before_step(self, optimizer: Any) -> None:
         options = self.o.options
+        if not self.o.steps and options.losses:
+            with self.o.quiet():
+                self.o.trace.write("frozen_layers", names=self.frozen_layers()[:20])
         if options.crash_at == self.o.steps + 1 and options.crash_rank == self.o.trace.rank:
             raise InjectedCrashError(f"injected by the crash check on rank {self.o.trace.rank}")
         with self.o.quiet():
@@ -340,6 +350,7 @@ class StepWatch:
             "rng": self.o.rng(),
             "clean": window.clean,
             "unclipped": _unclipped(optimizer, window.clips),
+            "sharded": any(_is_shard(p) for p in parameters_of(optimizer)),
             "scaler": [[s.get_scale(), s._growth_tracker] for s in self.scalers if s.is_enabled()],
             "ema": self.averages.digests(),
         }
@@ -433,11 +444,16 @@ def _rates(optimizers: list[Any]) -> list[list[float]]:
 
 
 def _numbered_grads(optimizer: Any) -> list[tuple[int, torch.Tensor]]:
-    return [(i, p.grad) for i, p in enumerate(parameters_of(optimizer)) if p.grad is not None]
+    return [(i, own_part(p.grad)) for i, p in enumerate(parameters_of(optimizer)) if p.grad is not None]
 
 
 def _fingerprint(parameter: torch.Tensor) -> str:
     return digest_bytes(tensor_bytes(parameter))
+
+
+def _is_shard(parameter: torch.Tensor) -> bool:
+    """Whether a rank has only a part of this parameter, and it cannot be put together (the first FSDP)."""
+    return bool(getattr(parameter, "_is_flat_param", False))
 
 
 def _matters(parameter: torch.Tensor, largest: float) -> bool:

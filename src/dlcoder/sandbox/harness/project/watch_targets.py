@@ -1,0 +1,113 @@
+"""Watches what losses compare: shapes that broadcast against each other, and tokens that are not the next ones."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+
+from .observe import Observer
+
+_ELEMENTWISE = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+_FARTHEST = 4
+"""How many positions ahead a token target is looked for."""
+_SHORTEST = 4
+"""Sequences below this length may match by chance."""
+
+
+class TargetWatch:
+    """Writes `broadcast` and `tokens` events, each kind of finding once per line of user code."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.o = observer
+        self.tokens: list[torch.Tensor] = []
+        self.written: set[tuple[str, Any]] = set()
+
+    def install(self) -> None:
+        """Patch the losses that compare, and subtraction, by which people write them by hand."""
+        for name in (*_ELEMENTWISE, "cross_entropy"):
+            compare = self._aligned if name == "cross_entropy" else self._same_shape
+            original = getattr(torch.nn.functional, name)
+            setattr(torch.nn.functional, name, self._watched(original, compare))
+        setattr(torch.Tensor, "__sub__", self._watched_subtraction(torch.Tensor.__sub__))  # noqa: B010
+
+    def entered(self, inputs: Any) -> None:
+        """A training forward pass begins: remember the token sequences that enter the model.
+
+        Args:
+            inputs: Its tensors.
+        """
+        self.tokens = [t for t in inputs if t.dim() == 2 and not t.is_floating_point() and min(t.shape) > 0]
+
+    def _watched(self, original: Any, compare: Any) -> Any:
+        @functools.wraps(original)
+        def loss(*args: Any, **kwargs: Any) -> Any:
+            first = args[0] if args else kwargs.get("input")
+            second = args[1] if len(args) > 1 else kwargs.get("target")
+            tensors = isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)
+            if tensors and torch.is_grad_enabled() and not self.o.asleep:
+                with self.o.quiet():
+                    compare(first, second)
+            return original(*args, **kwargs)
+
+        return loss
+
+    def _watched_subtraction(self, original: Any) -> Any:
+        def subtract(this: Any, other: Any) -> Any:
+            result = original(this, other)
+            if isinstance(other, torch.Tensor) and this.dim() + other.dim() == 3 and result.requires_grad:
+                column, row = (this, other) if this.dim() == 2 else (other, this)
+                compared = this.requires_grad != other.requires_grad and not self.o.asleep
+                if compared and row.dim() == 1 and len(row) > 1 and column.shape == (len(row), 1):
+                    self._write("broadcast", tuple(this.shape), shapes=[list(this.shape), list(other.shape)])
+            return result
+
+        return subtract
+
+    def _same_shape(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
+        """Both grow when they are compared: every prediction is compared with every target."""
+        shape = torch.broadcast_shapes(prediction.shape, target.shape)
+        if shape.numel() > max(prediction.numel(), target.numel()):
+            self._write("broadcast", shape, shapes=[list(prediction.shape), list(target.shape)])
+
+    def _aligned(self, logits: torch.Tensor, target: torch.Tensor) -> None:
+        """How many positions the target tokens are ahead of those that entered the model."""
+        if target.is_floating_point() or not self.tokens:
+            return
+        offsets = [ahead(tokens, target) for tokens in self.tokens]
+        found = [offset for offset in offsets if offset is not None]
+        if found:
+            offset = 1 if 1 in found else found[0]
+            self._write("tokens", offset, ahead=offset)
+
+    def _write(self, kind: str, what: Any, **fields: Any) -> None:
+        site = self.o.trace.site(3)
+        if (site, what) not in self.written:
+            self.written.add((site, what))
+            self.o.trace.write(kind, site=site, **fields)
+
+
+def ahead(tokens: torch.Tensor, target: torch.Tensor) -> int | None:
+    """By how many positions a target is ahead of the tokens it was predicted from; `None` if it is made of others.
+
+    Args:
+        tokens: `(B, T)` or `(T, B)`, integers.
+        target: Integers of any shape that holds B sequences; negative ones are ignored.
+    """
+    for sequences, of in ((tokens, target), (tokens.t(), target)):
+        rows, length = sequences.shape
+        if length < _SHORTEST or of.numel() % rows:
+            continue
+        # Flattened from (T, B), the second dimension is the sequence's.
+        wanted = of.reshape(rows, -1) if sequences is tokens else of.reshape(-1, rows).t()
+        offsets: tuple[int, ...] = (1, 0, *range(2, _FARTHEST))
+        for offset in offsets:
+            count = min(length - offset, wanted.shape[1])
+            if count < _SHORTEST // 2:
+                continue
+            a, b = wanted[:, :count], sequences[:, offset : offset + count]
+            valid = a >= 0
+            if int(valid.sum()) >= 0.5 * valid.numel() and bool((a == b)[valid].all()):
+                return offset
+    return None
