@@ -328,6 +328,9 @@ class Coordinator:
             else:
                 tried.append(knob)
         without = self._without_effect(tried)
+        if without is None:
+            yield skipped("knobs", "two runs with the same options differ, so no option can be told to have an effect")
+            return
         if self.runner.remaining() < KNOB_RESERVE_S:
             yield skipped("knobs", "the time limit of the call was reached before all options had been tried")
             return
@@ -336,24 +339,38 @@ class Coordinator:
         inert = [k.name for k in without if k.name not in silent]
         yield from _knob_verdict(silent, inert, len(tried), untried)
 
-    def _without_effect(self, tried: list[knobs.Knob]) -> list[knobs.Knob]:
-        """The options of which another value does not show: those whose runs go on like the usual one to the end."""
+    def _without_effect(self, tried: list[knobs.Knob]) -> list[knobs.Knob] | None:
+        """The options of which another value does not show: those whose runs go on like the usual one to the end.
+
+        `None` if the usual run itself is another one each time.
+        """
         options: dict[str, Any] = {"stop_after": MANY_STEPS}
         base = self.plain_run() if self.bare else self.runner.run("base", options=options)
         expected = self.runner.base / "expected"
         likeness.write_expected(base, expected)
         options["unlike"] = str(expected)
-        usual = likeness.signature(base)
+        events, prints = likeness.signature(base)
 
-        def alike(values: list[tuple[knobs.Knob, Any]]) -> list[knobs.Knob]:
-            requests = [_merged({"name": "knob", "options": options}, knob.set(value)) for knob, value in values]
-            found = [position for position, run in self.runner.run_many(requests) if likeness.is_alike(run, usual)]
-            return [values[position][0] for position in sorted(found)]
+        def alike(values: list[tuple[knobs.Knob | None, Any]]) -> set[knobs.Knob | None]:
+            changes = [knob.set(value) if knob is not None else {} for knob, value in values]
+            found = set()
+            for position, run in self.runner.run_many(
+                [_merged({"name": "knob", "options": options}, c) for c in changes]
+            ):
+                knob = values[position][0]
+                # What shapes training must be seen there: it may be printed without being used.
+                told = None if knob is None or knobs.shapes_training(knob) else prints
+                if likeness.is_alike(run, events, told):
+                    found.add(knob)
+            return found
 
-        without = alike([(knob, knob.other()) for knob in tried])
+        without = alike([(None, None), *((knob, knob.other()) for knob in tried)])
+        if None not in without and self.runner.remaining() > 0:
+            return None
         # A bound may bite and a buffer overflow only where they are far smaller.
-        still = alike([(knob, knob.extreme()) for knob in without if knob.extreme() is not None])
-        return [knob for knob in without if knob in still or knob.extreme() is None]
+        extreme = {knob: knob.extreme() for knob in tried if knob in without and knob.extreme() is not None}
+        still = alike(list(extreme.items()))
+        return [knob for knob in tried if knob in without and (knob in still or knob not in extreme)]
 
     def check_torchrun(self) -> Iterator[Check]:
         """The ranks forked from this warm process first, then the launcher itself."""

@@ -272,12 +272,16 @@ def _several_parts(result: Result) -> str:
 
 def _by_factors(result: Result, short: Result | None) -> Check:
     """K micro-batches weigh as much as one batch, and so does a shorter last window."""
-    name, bound = "accumulation", "the factors of a window's losses add up to 1"
-    size = usual_size(result)
+    name, size = "accumulation", usual_size(result)
     if size < 2:
         return skipped(name, "one backward pass per optimizer step")
     if _several_parts(result):
         return skipped(name, _several_parts(result))
+    return _by_weights(result, short, size)
+
+
+def _by_weights(result: Result, short: Result | None, size: int) -> Check:
+    name, bound = "accumulation", "the factors of a window's losses add up to 1"
     site = at(site_of(result.events("bwd")))
     partial = 0
     for run in [result, *([short] if short else [])]:
@@ -292,7 +296,9 @@ def _by_factors(result: Result, short: Result | None) -> Check:
             if abs(total - 1) > 0.01:
                 what = f"{len(window)} micro-batches weigh {total:.3g} at step {position + 1}"
                 if len(window) == size:
-                    return failed(name, what, bound, f"divide the loss by the {size} micro-batches of a step{site}")
+                    often = "the loss is divided more than once, or by too much (a framework's backward() may divide)"
+                    fix = often if total < 1 else f"divide the loss by the {size} micro-batches of a step"
+                    return failed(name, what, bound, fix + site)
                 if "backward" not in source_line(result, site_of(window)):
                     return skipped(name, f"the framework divides every window by {size}, a shorter last one too", what)
                 fix = f"the last window of an epoch has {len(window)} micro-batches, not {size}: divide by its number"
@@ -447,7 +453,7 @@ def _incomplete(loaders: dict[int, Event], held_out: set[int]) -> tuple[str, str
 
 def _learned_rows(result: Result) -> tuple[str, str, str] | None:
     """The same for programs that draw their batches by themselves: what enters the model in evaluation."""
-    forwards = [e for e in result.events("fwd") if e["trained"] and e["rows"]]
+    forwards = [e for e in result.events("fwd") if e["trained"] and e.get("rows")]
     learning = [e for e in forwards if e["grad"] and e["train"]]
     judging = [e for e in forwards if not e["grad"] and not e["train"] and len(e["rows"]) >= 8]
     # The whole data at once, as graphs are, is told apart by masks that cannot be seen here.

@@ -123,11 +123,17 @@ def judge_resume(whole: Result, killed: Result, resumed: Result, saved: int, how
         return failed(name, problem[0], bound, problem[1])
     start = _position_of(resumed, whole) or 0
     problem = _continuation(whole, resumed, start)
+    if problem and _of_lightning(whole) and set(_lost(whole, resumed, start)) <= {"data", "random numbers"}:
+        return skipped(name, f"{problem[0]}: Lightning's checkpoints hold no random states; the rest is restored")
     if problem:
         return failed(name, problem[0], bound, problem[1])
     return passed(
         name, f"resumed at step {start} of {len(whole.steps())}, killed at {len(killed.steps())} ({how})", bound
     )
+
+
+def _of_lightning(whole: Result) -> bool:
+    return any("pytorch-lightning_version" in e["keys"] for e in whole.events("save"))
 
 
 def _position_of(resumed: Result, whole: Result) -> int | None:

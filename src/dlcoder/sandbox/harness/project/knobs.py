@@ -40,6 +40,7 @@ _TRAINS = re.compile(
 )
 
 
+_SHOWS = re.compile(r"save|log|print|plot|show|export|write|eval|test|val|sample|monitor|best", re.IGNORECASE)
 _SETTINGS = re.compile(r"Config|Settings|Options|Args|Arguments|Params|Hparams|Cfg", re.IGNORECASE)
 _SIMPLE = ("_StoreAction", "_StoreTrueAction", "_StoreFalseAction", "BooleanOptionalAction")
 
@@ -147,8 +148,12 @@ def find_knobs(plain: Result, configs: dict[str, list[Event]], args: list[str]) 
         files have, the one that was read last.
     """
     found = []
+    code = sources(plain)
     for event in plain.events("options")[:1]:
         for option in event["options"]:
+            # A framework's parser has options that the program has never heard of.
+            if not event["own"] and not re.search(rf"\b{re.escape(option['dest'])}\b", code):
+                continue
             plain_kind = option["kind"] in (
                 "_StoreAction",
                 "_StoreTrueAction",
@@ -254,4 +259,4 @@ def _without_declaration(code: str, leaf: str) -> str:
 
 def shapes_training(knob: Knob) -> bool:
     """Whether an option's name says that it must have an effect on training."""
-    return bool(_TRAINS.search(knob.leaf)) and not _PERIOD.search(knob.leaf)
+    return bool(_TRAINS.search(knob.leaf)) and not _PERIOD.search(knob.leaf) and not _SHOWS.match(knob.leaf)

@@ -32,6 +32,7 @@ _OBSERVED = {
     "iter",
     "iter_end",
 }
+_NAMED = re.compile(r"\d+|(?<=tmp)\w+|[0-9a-f]{8,}")
 _INCIDENTAL = ("site", "m", "tensors", "tensor_bytes", "bulk_s")
 """Fields that say where and how large, not what."""
 
@@ -63,23 +64,36 @@ def write_expected(result: Result, path: Path) -> None:
     path.write_text("".join(_shown(e, str(result.root)) + "\n" for e in events if e["e"] in _OBSERVED))
 
 
-def signature(result: Result) -> str:
-    """All that a run shows, without times: two runs with the same one cannot be told apart."""
+def signature(result: Result) -> tuple[str, str]:
+    """All that a run shows, without times: what it does, and what it prints and writes."""
     root = str(result.root)
     kept = [[_shown(e, root) for e in events if e["e"] in _OBSERVED] for events in result.ranks]
     lines = [re.sub(r"\d+(\.\d+)?(e[-+]?\d+)?", "#", line) for line in result.output.replace(root, "").splitlines()]
     written = [_file_size(result, e["path"]) for e in result.events("write")]
-    return json.dumps([kept, lines, written, result.codes]).replace(root, "")
+    return json.dumps([kept, result.codes]).replace(root, ""), json.dumps([lines, written]).replace(root, "")
 
 
-def is_alike(result: Result, base: str) -> bool:
-    """Whether a run that was compared as it went showed all of the run whose signature is `base`, and no more."""
-    return not any(e["reason"] == "differs" for e in result.events("stop")) and signature(result) == base
+def is_alike(result: Result, events: str, prints: str | None) -> bool:
+    """Whether a run that was compared as it went showed all of the run whose signature is given, and no more.
+
+    Args:
+        result: The run.
+        events: What the other one did.
+        prints: What it printed and wrote; `None` if that does not matter.
+    """
+    if any(e["reason"] == "differs" for e in result.events("stop")):
+        return False
+    own = signature(result)
+    return own[0] == events and prints in (None, own[1])
 
 
 def _shown(event: Event, root: str) -> str:
     """What one event says about the program, wherever its copy lies."""
-    return json.dumps({k: v for k, v in event.items() if k not in _INCIDENTAL}).replace(root, "")
+    shown = {k: v for k, v in event.items() if k not in _INCIDENTAL}
+    if event["e"] in ("write", "save", "load"):
+        # File names may hold the time, a process's number or a random word.
+        shown = {k: _NAMED.sub("#", v.replace(root, "")) if k == "path" else v for k, v in shown.items()}
+    return json.dumps(shown).replace(root, "")
 
 
 def _file_size(result: Result, path: str) -> Any:

@@ -175,7 +175,8 @@ class FileWatch:
             foreign = caller is not None and str(caller.f_globals.get("__name__")).startswith("hydra.")
             if not self.options_seen and self.o.trace.mine and not foreign:
                 self.options_seen = True
-                self.o.trace.write("options", options=[_option(a, result) for a in parser._actions])
+                own = type(parser) is argparse.ArgumentParser
+                self.o.trace.write("options", own=own, options=[_option(a, result) for a in parser._actions])
                 result = self._watch_reads(result)
             return result, extra
 
@@ -193,7 +194,7 @@ class FileWatch:
                 options = [
                     _click_option(p, ctx.params.get(p.name)) for p in command.params if isinstance(p, click.Option)
                 ]
-                self.o.trace.write("options", options=options)
+                self.o.trace.write("options", own=True, options=options)
             return original(command, ctx)
 
         click.Command.invoke = invoke

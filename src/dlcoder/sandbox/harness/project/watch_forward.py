@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from .observe import MODE_LAYERS, Observer, parameters_of
 from .trace import digest, sample_digests, tensors_in
 from .watch_targets import TargetWatch
 
-WEIGHTED = (torch.nn.Linear, torch.nn.modules.conv._ConvNd)
+_WEIGHTED = re.compile(r"Linear|Conv")
+_TARGET = re.compile(r"label|target", re.IGNORECASE)
 DESCRIBED = 200
 """Forward passes whose samples are told apart."""
 
@@ -81,7 +83,8 @@ class ForwardWatch:
         with self.o.quiet():
             inputs = [t for t in tensors_in([list(args), kwargs]) if t.dim()]
             if self.in_training_call:
-                self.targets.entered(inputs)
+                told = {key: value for key, value in kwargs.items() if not _TARGET.search(key)}
+                self.targets.entered(t for t in tensors_in([list(args), told]) if t.dim())
             layers = [m for m in module.modules() if isinstance(m, MODE_LAYERS)]
             first = next(iter(inputs), None)
             self.o.trace.write(
@@ -138,9 +141,9 @@ class ForwardWatch:
         for module in self.o.live_modules():
             if not any(p.requires_grad for p in module.parameters()):
                 continue
-            for layer in (m for m in module.modules() if isinstance(m, WEIGHTED)):
-                weight = layer.weight
-                if weight.requires_grad or id(weight) in self.loaded or weight.dim() < 2:
+            for layer in (m for m in module.modules() if _WEIGHTED.search(type(m).__name__)):
+                weight = layer._parameters.get("weight")
+                if weight is None or weight.requires_grad or id(weight) in self.loaded or weight.dim() < 2:
                     continue
                 if not any(p.shape == weight.shape and torch.equal(p, weight) for p in trained):
                     found.append(self.o.name(weight))
