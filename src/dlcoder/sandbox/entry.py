@@ -15,7 +15,8 @@ from dlcoder.paths import own_files
 NAMES = ("train.py", "main.py", "run.py", "pretrain.py", "finetune.py", "train_ddp.py", "run_train.py", "training.py")
 FOLDERS = (".", "scripts", "src", "tools", "bin", "examples", "experiments")
 SKIPPED = {".git", ".venv", "venv", "env", "node_modules", "site-packages", "build", "dist", "tests", "test", "docs"}
-_TRAINS = re.compile(r"\.backward\(|\.fit\(|\.train\(\)|Trainer\(|import_module|def train|train\(|fit\(")
+_TRAINS = re.compile(r"\.backward\(|\.fit\(|\.train\(\)|Trainer\(|import_module|def train|\btrain\w*\(|fit\(|\boptim\b")
+_RELATIVE = re.compile(r"^\s*from\s+\.", re.MULTILINE)
 _MAIN = re.compile(r"__name__\s*==\s*['\"]__main__['\"]")
 _LAUNCH = re.compile(
     r"(?:^|[\s`$;&(])(?:python3?|torchrun|accelerate\s+launch|\$\(PYTHON\)|uv run(?:\s+python)?)\s+([^\n`|;&>#]+)"
@@ -39,6 +40,7 @@ class Entry:
         declared: Whether the project declares all this itself.
         found: How it was found, for the report.
         settings: Everything under [tool.dlcoder.smoke].
+        others: Scripts that train as well and were not chosen.
     """
 
     path: str = ""
@@ -49,6 +51,7 @@ class Entry:
     declared: bool = False
     found: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return shlex.join(["python", *(["-m", self.module] if self.module else [self.path]), *self.args])
@@ -71,19 +74,27 @@ def find_entry(project: Path) -> Entry:
     hinted = _hinted(project, scripts)
     for path in _ranked(usual, project):
         args = hinted.get(path, ())
-        return Entry(
-            path=str(path.relative_to(project)),
-            args=args,
-            found="by its name" + (", arguments from the README" if args else ""),
-        )
+        found = "by its name" + (", arguments from the README" if args else "")
+        return _entry(path, project, args, found, scripts)
     for path, args in hinted.items():
-        return Entry(path=str(path.relative_to(project)), args=args, found="a command in the README or Makefile")
+        return _entry(path, project, args, "a command in the README or Makefile", scripts)
     if len(scripts) == 1:
-        return Entry(path=str(scripts[0].relative_to(project)), found="the only script that trains")
+        return _entry(scripts[0], project, (), "the only script that trains", scripts)
     if scripts:
         names = ", ".join(str(p.relative_to(project)) for p in scripts[:6])
         raise UserError(f"{len(scripts)} scripts of {project.name} may be its training ({names}).", _HOW)
     raise UserError(f"No training script was found in {project}.", _HOW)
+
+
+def _entry(path: Path, project: Path, args: tuple[str, ...], found: str, scripts: list[Path]) -> Entry:
+    """How a script is run: as a module where it imports its neighbors by relative names."""
+    inside = path.relative_to(project)
+    others = tuple(str(p.relative_to(project)) for p in scripts if p != path and p.name in NAMES)
+    if _RELATIVE.search(path.read_text("utf-8", "replace")) and len(inside.parts) > 1:
+        parts = inside.parts[inside.parts[0] == "src" :]
+        module = ".".join(parts).removesuffix(".py").removesuffix(".__main__")
+        return Entry(module=module, args=args, found=found, others=others)
+    return Entry(path=str(inside), args=args, found=found, others=others)
 
 
 def _declared(project: Path) -> Entry | None:
@@ -173,11 +184,21 @@ def _hinted(project: Path, scripts: list[Path]) -> dict[Path, tuple[str, ...]]:
             except ValueError:
                 continue
             for position, word in enumerate(words):
-                path = (project / word).resolve() if word.endswith(".py") else None
+                before = words[position - 1] if position else ""
+                path = _named(project, word, before == "-m")
                 if path in scripts and path is not None:
                     found.setdefault(path, _plain(words[position + 1 :]))
                     break
     return found
+
+
+def _named(project: Path, word: str, module: bool) -> Path | None:
+    """The file that a word of a command names: a script, or a module after -m."""
+    if not module:
+        return (project / word).resolve() if word.endswith(".py") else None
+    places = [base / word.replace(".", "/") for base in (project, project / "src")]
+    files = [file for p in places for file in (p.with_name(p.name + ".py"), p / "__main__.py")]
+    return next((file.resolve() for file in files if file.is_file()), None)
 
 
 def _plain(words: list[str]) -> tuple[str, ...]:

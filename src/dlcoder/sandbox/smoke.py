@@ -176,6 +176,9 @@ def _report(outcome: Outcome, entry: Entry, names: list[str], left_out: list[str
     for name in names:
         if not any(c.name == name or c.name.startswith(name + ".") for c in checks):
             checks.append(Check(name=name, status="skip", detail="the run ended before it"))
+    if entry.others:
+        how = "name one as `entry` in [tool.dlcoder.smoke] to check it"
+        checks.append(Check(name="entry", status="skip", detail=f"not checked: {', '.join(entry.others[:5])}; {how}"))
     good = any(c.status == "pass" for c in checks) and all(c.status in ("pass", "skip") for c in checks)
     tail = "\n".join(tails) if tails else outcome.output
     notes = [f"left out of the copy: {', '.join(left_out[:5])}"] if left_out else []

@@ -71,6 +71,16 @@ MUTANTS: list[Mutant] = [
         ("        scheduler.step()\n", ""),
         ("        model.train()\n", "        scheduler.step()\n        model.train()\n"),
     ),
+    _classifier(
+        "evaluation drops the last batch",
+        "validation",
+        ("args.samples // 2, 2), args.batch_size)", "args.samples // 2, 2), args.batch_size, drop_last=True)"),
+    ),
+    _classifier(
+        "layers frozen as they were made",
+        "one_batch.gradients",
+        ("    start, step = 0, 0\n", "    model.body.requires_grad_(False)\n    start, step = 0, 0\n"),
+    ),
     _classifier("random state not restored", "resume", ('        torch.set_rng_state(state["rng"])\n', "")),
     _classifier("scheduler not restored", "resume", ('        scheduler.load_state_dict(state["scheduler"])\n', "")),
     _classifier("optimizer not restored", "resume", ('        optimizer.load_state_dict(state["optimizer"])\n', "")),
@@ -311,6 +321,7 @@ MUTANTS: list[Mutant] = [
     _seg(
         "gradients never cleared", "one_batch.zero_grad", ("        self.optimizer.zero_grad(set_to_none=True)\n", "")
     ),
+    _seg("the worst counts as best", "validation.best", ("= max(self.best,", "= min(self.best,")),
     _seg("flips unseeded", "reproducible", ('        random.seed(cfg["seed"])\n', "")),
     # -- DDP -----
     _ddp("no set_epoch", "torchrun.epochs", ("        self.sampler.set_epoch(self.epoch)\n", "")),
