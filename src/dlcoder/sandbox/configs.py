@@ -13,7 +13,7 @@ MOST_FILES = 12
 MOST_LEAVES = 80
 _SUFFIXES = (".yaml", ".yml", ".json", ".toml")
 _SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".github", "tests"}
-_TOML_LINE = re.compile(r"^(\s*)([A-Za-z_][\w-]*)(\s*=\s*)([^#\n\[{]+?)(\s*(?:#.*)?)$", re.MULTILINE)
+_TOML_LINE = re.compile(r"^(\s*)([A-Za-z_][\w-]*)(\s*=\s*)([^#\n\[{]+?|\[[^\[\]#\n]*\])(\s*(?:#.*)?)$", re.MULTILINE)
 
 
 def config_leaves(project: Path, named: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
@@ -83,8 +83,13 @@ def _walk(tree: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], A
         for key, value in tree.items():
             if isinstance(key, str):
                 yield from _walk(value, (*keys, key))
-    elif keys and isinstance(tree, bool | int | float | str | None):
+    elif keys and (isinstance(tree, bool | int | float | str | None) or _is_vector(tree)):
         yield keys, tree
+
+
+def _is_vector(value: Any) -> bool:
+    """Whether a value is a few numbers that belong together, as betas and milestones are."""
+    return isinstance(value, list) and 0 < len(value) <= 8 and all(type(item) in (int, float) for item in value)
 
 
 def _replaced(tree: Any, keys: tuple[str, ...]) -> Any:
@@ -109,7 +114,7 @@ def _toml_leaves(text: str) -> Iterator[dict[str, Any]]:
                 value = tomllib.loads(f"x = {match.group(4)}")["x"]
             except tomllib.TOMLDecodeError:
                 value = None
-            if isinstance(value, bool | int | float | str):
+            if isinstance(value, bool | int | float | str) or _is_vector(value):
                 start, end = position + match.start(4), position + match.end(4)
                 template = text[:start] + PLACEHOLDER + text[end:]
                 yield {"name": section + match.group(2), "value": value, "template": template}

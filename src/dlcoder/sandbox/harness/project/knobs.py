@@ -108,6 +108,8 @@ class Knob:
         if kind == "float":
             base = float(value) if isinstance(value, (int, float)) else 0.0
             return base / 2 if base else 0.1
+        if kind == "list":
+            return [item * 2 if isinstance(item, int) else item / 2 for item in value]
         if kind == "str":
             return f"{value}x" if value else "other"
         return None
