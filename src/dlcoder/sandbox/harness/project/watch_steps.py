@@ -444,7 +444,7 @@ def _rates(optimizers: list[Any]) -> list[list[float]]:
 
 
 def _numbered_grads(optimizer: Any) -> list[tuple[int, torch.Tensor]]:
-    return [(i, own_part(p.grad)) for i, p in enumerate(parameters_of(optimizer)) if p.grad is not None]
+    return [(i, p.grad) for i, p in enumerate(parameters_of(optimizer)) if p.grad is not None]
 
 
 def _fingerprint(parameter: torch.Tensor) -> str:
