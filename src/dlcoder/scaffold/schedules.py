@@ -35,7 +35,7 @@ SCHEDULES = {
     "constant": Schedule("stays"),
     "linear": Schedule("falls in a line", has_rest=True),
     "inverse_sqrt": Schedule("falls as 1 / sqrt(n)"),
-    "wsd": Schedule("stays until the cooldown", (_COOLDOWN,), has_rest=True),
+    "wsd": Schedule("stays, then falls", (_COOLDOWN,), has_rest=True),
     "step": Schedule("drops at milestones", (_MILESTONES, _FACTOR)),
 }
 """By the word of the spec."""
