@@ -134,6 +134,16 @@ def test_a_class_may_be_named_like_a_function():
     assert "loss = dice_loss()" in render_component(find_component("losses/dice"), {}, "dice_loss").usage
 
 
+def test_an_example_knows_the_name_and_what_was_settled():
+    rendered = render_component(find_component("datasets/mixup"), {"num_classes": 7}, "Blend")
+    _, contract = rendered.proof()
+    assert "mix = Blend()" in rendered.proved
+    assert "MixUp(" not in rendered.proved
+    example = load(rendered.proved)[contract["target"]]()
+    _, labels = example[0]
+    assert labels.shape == (4, 7)
+
+
 def test_the_tool_hands_over_a_component_that_has_run():
     arguments = RENDER.input.model_validate({"template": "losses/dice", "params": {"smooth": 1.0}})
     answer = anyio.run(RENDER.run, arguments, Call())

@@ -267,7 +267,7 @@ def test_every_rendered_component_passes_its_battery() -> None:
             return
         async with limit:
             kind, contract = proof
-            report = await validate_code(rendered.code, None, kind, contract, None, None, "cpu", silent)
+            report = await validate_code(rendered.proved, None, kind, contract, None, None, "cpu", silent)
         if not report.passed:
             failed[component.id] = [f"{c.name}: {c.measured}" for c in report.checks if c.status in ("fail", "error")]
 

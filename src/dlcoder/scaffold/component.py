@@ -65,12 +65,12 @@ class Rendered:
         return "\n".join(lines)
 
     def proof(self) -> tuple[str, dict[str, Any]] | None:
-        """What `validate_code` needs to check it: a kind and a contract; None if there is no battery for it."""
+        """What `validate_code` needs beside `proved`: a kind and a contract; None if there is no battery for it."""
         kind = _BATTERIES.get(self.component.id) or _BATTERIES.get(self.component.kind)
         example = self.component.example
         if kind is None or example is None:
             return None
-        bound = {n: v for n, v in self.params.items() if v != self.component.params[n].default}
+        bound = self._bound
         inputs = {name: spec.model_dump(exclude_none=True) for name, spec in self.component.inputs.items()}
         contract = {
             "target": self.symbol,
@@ -83,7 +83,28 @@ class Rendered:
         if example.files:
             contract["files"] = example.files
         output = self.component.contract.output
-        return kind, contract | ({"output": {"shape": output.shape}} if output and kind == "model" else {})
+        if output and kind == "model":
+            contract["output"] = {"shape": output.shape}
+        return kind, contract | ({"target": "make_example", "init": {}} if example.code else {})
+
+    @property
+    def proved(self) -> str:
+        """What is checked: the code, and below it what builds one where that takes code."""
+        example = self.component.example
+        if example is None or not example.code:
+            return self.code
+        # Under the name, and without the parameters, that a caller has settled.
+        tree = ast.parse(example.code)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == self.component.symbol:
+                node.keywords = [keyword for keyword in node.keywords if keyword.arg not in self._bound]
+            if isinstance(node, ast.Name) and node.id == self.component.symbol:
+                node.id = self.symbol
+        return f"{self.code}\n\n{ast.unparse(tree)}\n"
+
+    @property
+    def _bound(self) -> dict[str, Any]:
+        return {name: value for name, value in self.params.items() if value != self.component.params[name].default}
 
 
 def _sizes_of(bound: Mapping[str, Any], example: Example) -> dict[str, int]:

@@ -43,6 +43,7 @@ class Example(_Record):
     sizes: dict[str, int]
     args: dict[str, Any] = {}
     files: dict[str, str | dict[str, str]] = Field({}, description="What it reads: text, or {base64: ...}.")
+    code: str = Field("", description="Python with a function make_example() that builds it, where it needs others.")
 
 
 class AtInit(_Record):

@@ -113,7 +113,7 @@ async def _prove(rendered: "Rendered", call: Call) -> Report:
     proof = rendered.proof()
     if proof is not None:
         kind, contract = proof
-        return await validate_code(rendered.code, None, kind, contract, None, None, "auto", call.progress)
+        return await validate_code(rendered.proved, None, kind, contract, None, None, "auto", call.progress)
     loads = await validate_code(rendered.code, None, "metric", {}, ["loads"], None, "auto", call.progress)
     # How it is called only the loop around it knows.
     loads.checks = [check for check in loads.checks if check.name != "interface"]

@@ -398,7 +398,7 @@ def _rank_shards(case: DatasetCase, alone: list[Any], line: str) -> None:
 
 @check("ranks")
 def ranks(case: DatasetCase) -> Measured:
-    """The ranks' indices together are the dataset, with at most the padding twice."""
+    """The ranks' indices together are the dataset: at most padding twice, or the last global batch left out."""
     case.need("sampler")
     replicas = next((n for n in ("num_replicas", "world_size") if n in case.builder.parameters), None)
     if replicas is None or "rank" not in case.builder.parameters:
@@ -414,14 +414,20 @@ def ranks(case: DatasetCase) -> Measured:
             raise Broken(
                 str(sizes), "equal lengths", "Ranks get unequal numbers: one waits forever.", f"Pad at {line}."
             )
-        if len(missing) >= world:
+        left_out = world * _batch_size(case.make(**{replicas: world, "rank": 0}))
+        if len(missing) >= left_out:
             why = f"With {world} ranks, {len(missing)} samples are never drawn."
-            raise Broken(f"{len(missing)} missing", f"< {world}", why, f"Correct the shard at {line}.")
+            raise Broken(f"{len(missing)} missing", f"< {left_out}", why, f"Correct the shard at {line}.")
         if len(drawn) - len(set(drawn)) >= world * max(1, len(parts[0]) // 8 + 1):
             twice = len(drawn) - len(set(drawn))
             why = f"With {world} ranks, {twice} draws repeat others."
             raise Broken(f"{twice} repeated", f"< {world}", why, f"Give each rank its own part at {line}.")
     return Measured("2, 3 and 4 ranks", "disjoint up to padding, complete")
+
+
+def _batch_size(sampler: Any) -> int:
+    """Samples in what it yields: 1 unless these are batches."""
+    return max((len(value) for value in sampler if isinstance(value, (list, tuple))), default=1)
 
 
 def _flat(sampler: Any) -> list[int]:
