@@ -62,6 +62,7 @@ OF_TASKS: Options = {
     "task": TASKS,
     "size": [{"model": {"size": value}} for value in ("tiny", "large")],
     **OF_ANY_TASK,
+    "framework": [*OF_ANY_TASK["framework"], {"framework": "pytorch", "train": {"compile": True}}],
 }
 
 
@@ -82,7 +83,7 @@ def covering(options: Options) -> list[Request]:
 
 def possible(request: Request) -> Request:
     """A request without what is refused: where two networks are trained or compared."""
-    needed = {"dino": {"ema": True, "strategy": "ddp"}, "dcgan": {"strategy": "ddp"}}
+    needed = {"dino": {"ema": True, "strategy": "ddp"}, "dcgan": {"strategy": "ddp", "compile": False}}
     family = request.get("model", {}).get("family")
     return merge([request, {"train": needed[family]}]) if family in needed else request
 

@@ -63,12 +63,13 @@ def test_what_would_change_nothing_is_refused(fields: dict[str, object], message
 
 
 @pytest.mark.parametrize(
-    ("option", "trace"), [("gradient_checkpointing", "recompute_blocks"), ("sync_bn", "share_batch_norm")]
+    ("option", "trace"),
+    [("gradient_checkpointing", "recompute_blocks"), ("sync_bn", "share_batch_norm"), ("compile", "compile_in_place")],
 )
 @pytest.mark.parametrize("framework", ["pytorch", "lightning", "accelerate"])
 def test_an_option_is_in_the_model_of_every_framework_or_nowhere(option: str, trace: str, framework: str) -> None:
     chosen = render(plan(choices(framework=framework, train={option: True})))
-    assert trace in chosen["waves/build.py"] and trace in chosen["README.md"]
+    assert trace in chosen["waves/build.py"] + chosen["train.py"] and trace in chosen["README.md"]
     assert trace not in "".join(render(plan(choices(framework=framework))).values())
 
 

@@ -45,6 +45,7 @@ class Choices:
     label_smoothing: float
     ema: bool
     gradient_checkpointing: bool
+    compile: bool
     sync_bn: bool
     strategy: str
     metric: str
@@ -125,6 +126,7 @@ def decide(spec: ProjectSpec, folder_name: str) -> Choices:
         max_grad_norm=assumed("train.max_grad_norm", train.max_grad_norm, 5.0, clip),
         label_smoothing=train.label_smoothing,
         gradient_checkpointing=train.gradient_checkpointing,
+        compile=train.compile,
         sync_bn=train.sync_bn,
         strategy=train.strategy,
         ema=assumed.note_unless_given("train.ema", train.ema, "Steadier and mostly better than the last weights."),

@@ -37,6 +37,16 @@ def refuse_contradictions(spec: ProjectSpec, task: Task) -> None:
             "train.ema is false, and the teacher is the average of the student's weights.",
             "Leave train.ema out, or set model.family to simclr or mae.",
         )
+    if spec.train.strategy == "fsdp" and spec.train.compile:
+        raise UserError(
+            "train.compile compiles whole passes, and train.strategy fsdp gathers weights between their blocks.",
+            "Leave train.compile out, or set train.strategy to ddp.",
+        )
+    if task.training == "adversarial" and spec.train.compile:
+        raise UserError(
+            "train.compile compiles passes that are differentiated once, and a gradient penalty does so twice.",
+            "Leave train.compile out.",
+        )
     if spec.device == "cpu" and spec.precision == "fp16":
         raise UserError(
             "precision fp16 is for GPUs, and device is cpu.", "Set precision to bf16 or fp32, or device to cuda."

@@ -162,6 +162,10 @@ def train_settings(choices: Choices) -> list[Setting]:
     settings.append(Setting("max_grad_norm", clip, f"The norm that the gradient is clipped to{unlimited}."))
     task = TASKS[choices.task]
     settings += task.objective_settings(choices)
+    if choices.compile:
+        meaning = "Backend of torch.compile; aot_eager needs no C++ compiler, but is no faster."
+        backends = 'Literal["inductor", "aot_eager", "none"]'
+        settings.append(Setting("compile", "inductor", meaning, smoke="aot_eager", type=backends))
     if choices.ema and task.training != "teacher":
         span = "Of the averaged weights that are evaluated: they span 1 / (1 - decay) steps."
         settings.append(Setting("ema_decay", 0.999, span))
@@ -197,6 +201,9 @@ def _bindings(choices: Choices) -> Bindings:
         "Trainer": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
         "EvaluateAndSave": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
         "WarmupSchedule": schedule_bindings(choices.schedule),
+        # No network of the catalogue leaves parameters out.
+        "parallelize": {"find_unused_parameters": Fixed("False"), "bucket_cap_mb": Fixed("None")},
+        "compile_in_place": {"recomputes": Fixed(str(choices.gradient_checkpointing))},
         "predict": {"amp_dtype": amp},
         "objective_means": {"amp_dtype": amp},
         task.evaluator[1]: {"amp_dtype": amp},

@@ -121,6 +121,7 @@ class TrainSpec(_Part):
     label_smoothing: Annotated[float, _within(0, 0.99)] = Field(default=0.0, description="Of one class a sample.")
     ema: bool = Field(default=True, description="Evaluate averaged weights.")
     gradient_checkpointing: bool = Field(default=False, description="Less memory, slower.")
+    compile: bool = Field(default=False, description="torch.compile.")
     sync_bn: bool = Field(default=False, description="Batch norm over all ranks.")
     strategy: Literal["ddp", "fsdp"] = Field(default="ddp", description="fsdp: models too large for a GPU.")
 

@@ -135,7 +135,12 @@ class _Specializer(cst.CSTTransformer):
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
         name = original_node.func.value if isinstance(original_node.func, cst.Name) else ""
         gone = fixed(self.bindings.get(name, {}))
-        args = [arg for arg in updated_node.args if arg.keyword is None or arg.keyword.value not in gone]
+        args = [
+            arg
+            for arg in updated_node.args
+            if (arg.keyword is None or arg.keyword.value not in gone)
+            and not (arg.star == "**" and code(arg.value) == "{}")
+        ]
         if len(args) == len(updated_node.args):
             return updated_node
         return updated_node.with_changes(args=shortened(args))

@@ -42,6 +42,9 @@ def _recomputed(
 ) -> Any:
     if not torch.is_grad_enabled():
         return forward(*args, **kwargs)
+    if torch.compiler.is_compiling():
+        # Compiled, a block changes its statistics once, however often it is run.
+        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
     return checkpoint(
         forward,
         *args,
