@@ -107,15 +107,13 @@ class TrainSpec(_Part):
     """How it is trained."""
 
     epochs: Annotated[int, _within(1, 100000)] | None = Field(default=None, description="Passes over the data.")
-    batch_size: Annotated[int, _within(2, 65536)] | None = Field(
-        default=None, description="Samples a forward pass and rank."
-    )
-    accumulation: Annotated[int, _within(1, 4096)] = Field(default=1, description="Forward passes a step.")
-    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd: with Nesterov momentum.")
+    batch_size: Annotated[int, _within(2, 65536)] | None = Field(default=None, description="Samples a pass and rank.")
+    accumulation: Annotated[int, _within(1, 4096)] = Field(default=1, description="Passes a step.")
+    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd: Nesterov.")
     schedule: Literal["cosine", "constant", "linear", "inverse_sqrt", "wsd", "step"] = Field(
         default="cosine", description="After a warm-up."
     )
-    lr: Annotated[float, _within(1e-12, 100)] | None = Field(default=None, description="Peak learning rate.")
+    lr: Annotated[float, _within(1e-12, 100)] | None = Field(default=None, description="Peak.")
     weight_decay: Annotated[float, _within(0, 10)] | None = Field(default=None, description="Of weights alone.")
     max_grad_norm: Annotated[float, _within(0, 1e9)] | None = Field(default=None, description="0: no clipping.")
     label_smoothing: Annotated[float, _within(0, 0.99)] = Field(default=0.0, description="Of one class a sample.")
