@@ -76,12 +76,12 @@ class _Part(BaseModel):
 
 
 class DataSpec(_Part):
-    """Where samples come from and how they are treated."""
+    """Where samples come from."""
 
     source: Source | None = Field(default=None, description="Default: synthetic.")
     root: str | None = Field(default=None, description="Folder or file of the data. Default: data.")
     classes: Annotated[list[Annotated[str, AfterValidator(_class_name)]], AfterValidator(_several)] | None = Field(
-        default=None, description="Names, in the order of their labels."
+        default=None, description="In the order of labels."
     )
     num_classes: Annotated[int, _within(2, 20000)] | None = Field(
         default=None, description="Where names do not matter."
@@ -125,7 +125,7 @@ class TrainSpec(_Part):
 
 
 class ProjectSpec(_Part):
-    """A project. Only `task` is required; what is left out gets a default that the answer lists with its reason."""
+    """Only `task` is required; what is left out gets a default that the answer lists with its reason."""
 
     task: Task = Field(description="generation: images, or text with model.family gpt.")
     name: Annotated[str, AfterValidator(_package_name)] | None = Field(
