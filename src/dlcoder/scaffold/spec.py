@@ -76,10 +76,10 @@ class _Part(BaseModel):
 
 
 class DataSpec(_Part):
-    """Where samples come from."""
+    """Where samples come from and how they are treated."""
 
     source: Source | None = Field(default=None, description="Default: synthetic.")
-    root: str | None = Field(default=None, description="Folder or file of the data. Default: data.")
+    root: str | None = Field(default=None, description="Folder or file. Default: data.")
     classes: Annotated[list[Annotated[str, AfterValidator(_class_name)]], AfterValidator(_several)] | None = Field(
         default=None, description="In the order of labels."
     )
@@ -125,7 +125,7 @@ class TrainSpec(_Part):
 
 
 class ProjectSpec(_Part):
-    """Only `task` is required; what is left out gets a default that the answer lists with its reason."""
+    """A project. Only `task` is required; what is left out gets a default that the answer lists with its reason."""
 
     task: Task = Field(description="generation: images, or text with model.family gpt.")
     name: Annotated[str, AfterValidator(_package_name)] | None = Field(

@@ -23,7 +23,7 @@ class ScaffoldInput(ToolInput):
         default="smoke",
         alias="validate",
         description="What must pass before anything appears. smoke: one batch, a 2-process torchrun. "
-        "full: every check (minutes). none: nothing is run.",
+        "full: every check (minutes).",
     )
 
 
