@@ -83,9 +83,10 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             token_loss = log_z - logits.gather(1, index) + z_loss * log_z.square()
             loss += token_loss.where(keep, 0).sum()
 
-            grad = (logits - log_z).exp_().mul_(1 + 2 * z_loss * log_z)
+            # In the memory of the logits, which are not needed any more.
+            grad = logits.sub_(log_z).exp_().mul_(1 + 2 * z_loss * log_z)
             grad.scatter_add_(1, index, grad.new_full(index.shape, -1.0))
-            grad = (grad * keep).div_(count)
+            grad.mul_(keep / count)
             hidden_grad[part] = grad.to(weight.dtype) @ weight
             weight_grad.addmm_(grad.T, hidden[part].to(wide))
         ctx.save_for_backward(hidden_grad, weight_grad.to(weight.dtype))
