@@ -1,9 +1,9 @@
 """Each loss against the best public implementation that installs: time and memory of forward and backward, as ratios.
 
 `python benchmarks/components.py [NAME...]` prints a Markdown table. It needs the extra `published`. Both sides run in
-turn in one process and thread, the least time of each counts; memory is the peak of what tensors hold above
-their inputs, as the allocator reports it. Fails if a ratio is above 1.2, if more than one row in ten is above 1, or
-if the chunked next-token loss takes more than a quarter of the memory of the plain one.
+turn in one process and thread, the least CPU time of each counts, which other programs disturb little; memory is the
+peak of what tensors hold above their inputs, as the allocator reports it. Fails if a ratio is above 1.2, if more than
+one row in ten is above 1, or if the chunked next-token loss takes more than a quarter of the memory of the plain one.
 """
 
 import sys
@@ -85,10 +85,10 @@ def step(loss: Loss, inputs: tuple[Tensor, ...]) -> None:
 
 
 def seconds(loss: Loss, inputs: tuple[Tensor, ...]) -> float:
-    """One timed step."""
-    start = time.perf_counter()
+    """The CPU time of one step."""
+    start = time.process_time()
     step(loss, inputs)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def peak(loss: Loss, inputs: tuple[Tensor, ...]) -> int:
@@ -118,8 +118,8 @@ def measure(case: Case) -> tuple[dict[str, float], dict[str, int]]:
         step(loss, inputs)  # buffers and caches are made
         memory[name] = peak(loss, inputs)
     best = dict.fromkeys(losses, float("inf"))
-    start, rounds = time.perf_counter(), 0
-    while rounds < ROUNDS or time.perf_counter() - start < SECONDS:
+    start, rounds = time.process_time(), 0
+    while rounds < ROUNDS or time.process_time() - start < SECONDS:
         for name, loss in losses.items():
             best[name] = min(best[name], seconds(loss, inputs))
         rounds += 1

@@ -6,6 +6,7 @@ Shapes: B batch, L length, D width, H query heads, K key/value heads, E = D / H,
 size of the vocabulary.
 Parameters at the size of TinyLlama (vocabulary 32,000, width 2048, 22 layers, 32 heads,
 4 key/value heads, hidden 5632, untied): 1,100,048,384.
+Needs torch 2.5, whose attention groups queries by itself.
 References: Touvron et al., arXiv:2302.13971; Su et al. (rotary positions),
 arXiv:2104.09864; Ainslie et al. (grouped queries), arXiv:2305.13245.
 """
@@ -27,7 +28,7 @@ class GPT(nn.Module):
         vocab_size: The number of tokens, V.
         width: D.
         layers: The number of blocks.
-        heads: H, dividing D.
+        heads: H; D is an even multiple of it, since rotary positions turn pairs.
         kv_heads: K, dividing H; H itself is full attention.
         hidden: Width inside the feed-forward layers; None gives 8 / 3 D, rounded up to
             a multiple of 64.
@@ -50,10 +51,10 @@ class GPT(nn.Module):
         tie_embeddings: bool = False,
     ) -> None:
         super().__init__()
-        if width % heads or heads % kv_heads:
+        if width % (2 * heads) or heads % kv_heads:
             raise ValueError(
-                f"heads ({heads}) must divide width ({width}), and kv_heads "
-                f"({kv_heads}) must divide heads"
+                f"width ({width}) must be an even multiple of heads ({heads}), and "
+                f"heads a multiple of kv_heads ({kv_heads})"
             )
         if hidden is None:
             hidden = 64 * math.ceil(8 * width / 3 / 64)
@@ -216,8 +217,9 @@ def rotary_table(length: int, head_dim: int, base: float = 10_000.0) -> Tensor:
 def rotate(x: Tensor, table: Tensor) -> Tensor:
     """Turn each pair (first half, second half) of x (B, H, L, E) by its position."""
     # In float32: half precision cannot tell neighboring angles apart far along.
+    wide = torch.promote_types(x.dtype, torch.float32)
     cos, sin = table[:, 0], table[:, 1]
-    first, second = x.float().chunk(2, dim=-1)
+    first, second = x.to(wide).chunk(2, dim=-1)
     turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
     return turned.to(x.dtype)
 
