@@ -55,6 +55,8 @@ def read_work(lines: Sequence[Line], limit: int = 20_000) -> list[Work]:
     records: list[Work] = []
     groups: dict[int | None, set[str]] = defaultdict(set)
     for line in lines:
+        if "WorkNCCL(" not in line.text and "[PG " not in line.text:
+            continue
         rank, group = _reporter(line)
         groups[rank] |= {group} - {""}
         found = _WORK.search(line.text[:2000])
@@ -110,7 +112,7 @@ def _status(lines: Sequence[Line]) -> dict[str, dict[int, tuple[int, Line]]]:
     """Group -> rank -> (how many collectives it has enqueued, line)."""
     status: dict[str, dict[int, tuple[int, Line]]] = defaultdict(dict)
     for line in lines:
-        found = _STATUS.search(line.text[:2000])
+        found = _STATUS.search(line.text[:2000]) if "last enqueued" in line.text else None
         rank, group = _reporter(line) if found else (None, "")
         if found and rank is not None and len(status[group]) <= 100_000:
             status[group][rank] = (int(found[1]), line)
@@ -151,8 +153,8 @@ def work_facts(lines: Sequence[Line]) -> list[Fact]:
 
 def reporting_ranks(lines: Sequence[Line]) -> set[int]:
     """The ranks whose watchdogs report a collective that timed out."""
-    reporters = (_reporter(line)[0] for line in lines if _WORK.search(line.text[:2000]) or _STATUS.search(line.text))
-    return {rank for rank in reporters if rank is not None}
+    reports = (line for line in lines if "WorkNCCL(" in line.text or "last enqueued" in line.text)
+    return {rank for rank, _ in map(_reporter, reports) if rank is not None}
 
 
 def missing_ranks(records: Sequence[Work], known: set[int]) -> list[int]:

@@ -144,7 +144,8 @@ def _by_process(lines: Sequence[Line]) -> list[list[Line]]:
     """The lines of each rank and, where a collector tells them apart, of each process, in order."""
     groups: dict[tuple[int | None, str], list[Line]] = {}
     for line in lines:
-        groups.setdefault((line.rank, _STAMPED.sub("", line.stream)), []).append(line)
+        process = _STAMPED.sub("", line.stream) if line.stream else ""
+        groups.setdefault((line.rank, process), []).append(line)
     return list(groups.values())
 
 

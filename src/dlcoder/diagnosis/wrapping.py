@@ -82,7 +82,8 @@ def _shape(prefix: str) -> re.Pattern[str]:
 def _learned(lines: Sequence[Line]) -> list[re.Pattern[str]]:
     """The shapes of the prefixes that stand before tracebacks and recur right after."""
     shapes: dict[str, re.Pattern[str]] = {}
-    for i, line in enumerate(lines[:-1]):
+    for i in [i for i, line in enumerate(lines[:-1]) if _MARK in line.raw]:
+        line = lines[i]
         if len(shapes) >= _MOST_PREFIXES:
             break
         for prefix in filter(None, map(_before_mark, (line.text, line.raw))):
