@@ -1,19 +1,13 @@
 """The folder of a run, and the record of what ran in it."""
 
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 
-import torch
-
-ENVIRONMENT = ("CUDA_", "CUBLAS_", "NCCL_", "TORCH", "OMP_", "MKL_", "SLURM_JOB_ID")
-"""Beginnings of the variables that a run may depend on, and that hold no secrets."""
+from dlcoder.templates.components.utils.environment_report import environment_report
 
 
 def new_run_folder(parent: Path, name: str) -> Path:
@@ -45,22 +39,7 @@ def record_run(folder: Path, *, seed: int, data: Mapping[str, str]) -> None:
             "changed": bool(_git("status", "--porcelain")),
         },
         "data": dict(data),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "host": platform.node(),
-        "gpus": [
-            torch.cuda.get_device_name(index)
-            for index in range(torch.cuda.device_count())
-        ],
-        "cuda": torch.version.cuda,
-        "packages": dict(
-            sorted((d.name, d.version) for d in metadata.distributions() if d.name)
-        ),
-        "environment": {
-            name: value
-            for name, value in sorted(os.environ.items())
-            if name.startswith(ENVIRONMENT)
-        },
+        **environment_report(),
     }
     number = 1 + len(list(folder.glob("run*.json")))
     name = "run.json" if number == 1 else f"run-{number}.json"
