@@ -29,9 +29,13 @@ async def test_every_listed_resource_can_be_read_over_every_transport(connect: C
 
 async def test_every_component_and_cause_can_be_read(connect_in_memory: Connect) -> None:
     async with connect_in_memory() as client:
-        for (kind, name), path in components().items():
+        for (kind, name), sidecar in components().items():
             (content,) = (await client.read_resource(f"dlcoder://templates/{kind}/{name}")).contents
-            assert content.text == path.read_text(encoding="utf-8")
+            file = sidecar.with_suffix(".sh" if kind == "launchers" else ".py")
+            if kind == "configs":
+                assert content.text.startswith('"""All settings of a run.') and content.mime_type == "text/x-python"
+            else:
+                assert content.text == file.read_text(encoding="utf-8")
         for cause in load_causes().values():
             (content,) = (await client.read_resource(f"dlcoder://causes/{cause.id}")).contents
             assert cause.title in content.text and cause.verify[0].command.strip() in content.text
