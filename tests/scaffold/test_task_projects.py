@@ -1,21 +1,20 @@
 """A project for every task: it trains, is killed, goes on bit for bit, evaluates, and learns what can be learned."""
 
 import json
-import subprocess
-import sys
-import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from options import TASKS
-from projects import PYTHON, QUICK, spec, write_project
+from projects import spec, write_project
+from warm import Warm
 
 from dlcoder.scaffold.tasks.table import TASKS as TABLE
 from dlcoder.scaffold.tasks.table import meant
 
 TRAIN_KILL_RESUME = """
-    import glob, json, os, sys, torch, numpy, yaml
+    import glob, json, os, sys
 
     TIMES = {"time_data", "time_iter", "max_mem"}
 
@@ -38,9 +37,7 @@ TRAIN_KILL_RESUME = """
             os._exit(action() or 0)
         return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
-    def prove(project):
-        os.chdir(project)
-        sys.path.insert(0, project)
+    def prove():
         import train, evaluate
         arguments = ["--config", *glob.glob("configs/smoke.*"), "--run-dir"]
         assert child(lambda: train.main([*arguments, "runs/whole"])) == 0
@@ -49,7 +46,14 @@ TRAIN_KILL_RESUME = """
         assert trace("killed") == trace("whole") != []
         return evaluate.main(["--run", "runs/whole"])
 
-    sys.exit(prove(sys.argv[1]))
+    sys.exit(prove())
+"""
+
+# All but the tests that start processes, which pass in every project alike.
+TEST_COMPONENTS = """
+    import sys, pytest
+    left_out = ["--ignore", "tests/test_training.py", "-k", "not rank and not process"]
+    sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-W", "error", *left_out]))
 """
 
 # One network of each task suffices here; classification has tests of its own.
@@ -60,12 +64,20 @@ EACH = pytest.mark.parametrize(
 )
 
 
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Warm]:
+    process = Warm()
+    yield process
+    process.close()
+
+
 @EACH
-def test_a_project_of_every_task_is_killed_and_goes_on_bit_for_bit(tmp_path: Path, request_: dict[str, Any]) -> None:
+def test_a_project_of_every_task_is_killed_and_goes_on_bit_for_bit(
+    tmp_path: Path, warm: Warm, request_: dict[str, Any]
+) -> None:
     project = write_project(tmp_path / "waves", **request_)
-    command = [PYTHON, "-c", textwrap.dedent(TRAIN_KILL_RESUME), str(project)]
-    done = subprocess.run(command, env=QUICK, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    code, output = warm.run(TRAIN_KILL_RESUME, project)
+    assert code == 0, output[-3000:]
     task = TABLE[meant(spec(**request_))]
     assert (project / "runs/whole/evaluation" / task.picture).read_bytes().startswith(b"\x89PNG")
     results = json.loads((project / "runs/whole/evaluation/metrics.json").read_text())
@@ -73,11 +85,10 @@ def test_a_project_of_every_task_is_killed_and_goes_on_bit_for_bit(tmp_path: Pat
 
 
 @EACH
-def test_the_tests_of_its_components_pass_as_they_were_specialized(tmp_path: Path, request_: dict[str, Any]) -> None:
-    """All but those that start processes, which pass in every project alike."""
+def test_the_tests_of_its_components_pass_as_they_were_specialized(
+    tmp_path: Path, warm: Warm, request_: dict[str, Any]
+) -> None:
     project = write_project(tmp_path / "waves", **request_)
-    left_out = ["--ignore", "tests/test_training.py", "-k", "not rank and not process"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *left_out]
-    done = subprocess.run(command, cwd=project, env=QUICK, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout[-4000:]
-    assert "skipped" not in done.stdout
+    code, output = warm.run(TEST_COMPONENTS, project)
+    assert code == 0, output[-4000:]
+    assert "skipped" not in output

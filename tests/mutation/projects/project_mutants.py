@@ -46,6 +46,7 @@ MUTANTS: list[Mutant] = [
     # -- a plain script -----
     _classifier("gradients never cleared", "one_batch.zero_grad", ("            optimizer.zero_grad()\n", "")),
     _classifier("softmax before cross_entropy", "overfit", ("self.drop(x))", "self.drop(x)).softmax(1)")),
+    _classifier("probabilities for logits", "one_batch.targets", ("self.drop(x))", "self.drop(x)).softmax(1)")),
     _classifier("evaluation mode left on", "validation", ("        model.train()\n", "")),
     _classifier("no evaluation mode", "validation", ("    model.eval()\n", "")),
     _classifier("evaluation with graphs", "validation", ("@torch.no_grad()\n", "")),

@@ -4,7 +4,12 @@ import json
 import os
 from pathlib import Path
 
-from dlcoder.sandbox.harness.project.judge_loop import judge_accumulation, judge_scheduler, judge_syncs
+from dlcoder.sandbox.harness.project.judge_loop import (
+    judge_accumulation,
+    judge_scheduler,
+    judge_syncs,
+    judge_validation,
+)
 from dlcoder.sandbox.harness.project.judge_repeat import merge_faster
 from dlcoder.sandbox.harness.project.judge_step import judge_one_batch
 from dlcoder.sandbox.harness.project.runs import Event, Result
@@ -35,7 +40,7 @@ def test_a_bias_without_gradient_is_a_fault_only_with_its_weight(tmp_path):
 
 
 def test_a_loop_that_acts_on_what_the_model_says_is_not_blamed_for_reading_it(tmp_path):
-    (tmp_path / "train.py").write_text("action = model(state).sample().item()\n")
+    (tmp_path / "train.py").write_text("action = model(state.to(device)).sample().item()\n")
     step = {**STEP, "syncs": {"train.py:1": 20}}
     assert judge_syncs(result(tmp_path, *[*[FORWARD] * 20, BACKWARD, step] * 4), None)["status"] == "skip"
     assert judge_syncs(result(tmp_path, *[FORWARD, BACKWARD, step] * 4), None)["status"] == "fail"
@@ -75,6 +80,25 @@ def test_a_small_learning_rate_is_no_failure_to_learn():
     slow = failed("overfit", "1.5 to 0.7", "", "look for a softmax")
     assert merge_faster(slow, passed("overfit", "1.5 to 0.1"), 10)["status"] == "skip"
     assert merge_faster(slow, failed("overfit", "1.5 to 0.7", "", ""), 10)["status"] == "fail"
+
+
+def test_graphs_that_are_dropped_after_every_epoch_still_grow_within_it(tmp_path):
+    def judged(*graphs: int) -> str:
+        steps = [{**STEP, "graphs": count, "zero": []} for count in graphs]
+        checks = judge_one_batch(result(tmp_path, *[e for step in steps for e in (BACKWARD, step)]))
+        return next(c["status"] for c in checks if c["name"] == "one_batch.graph")
+
+    assert judged(*[*range(9)] * 3, 0) == "fail"
+    assert judged(*[0, 1, 2, 3] * 7) == "pass", "a few steps of unrolling"
+
+
+def test_dropout_is_a_fault_in_evaluation_and_none_in_what_a_training_step_computes_beside(tmp_path):
+    dropped, over = {"e": "dropped", "site": "train.py:7"}, {"e": "iter_end", "loader": 0}
+    judging = {**FORWARD, "grad": False, "train": False, "site": "train.py:6", "input": "a"}
+    after = judge_validation(result(tmp_path, FORWARD, BACKWARD, judging, dropped, over), None)
+    beside = judge_validation(result(tmp_path, judging, dropped, FORWARD, BACKWARD, over), None)
+    assert (after["status"], after["measured"]) == ("fail", "dropout is on in evaluation")
+    assert beside["status"] == "pass"
 
 
 def waiting(folder: Path, *last: Event) -> list[str]:

@@ -48,13 +48,20 @@ def test_tokens_are_found_where_time_comes_first():
         "if acc <= best:\n    waited += 1\nelse:\n    best = acc",
         "best_val_loss = min(losses['val'], best_val_loss)",
         "stop = EarlyStopping(monitor='val_loss')",
+        "score = recall(model, loader)\nif score > best:\n    best = score",
         "plateau = ReduceLROnPlateau(optimizer, mode='max')\nplateau.step(accuracy)",
         "args = TrainingArguments(metric_for_best_model='f1', greater_is_better=True)",
     ],
 )
 def test_a_sign_that_is_right_is_read_and_its_opposite_is_wrong(right):
     turned = right
-    for a, b in (("<", ">"), ("min(", "max("), ("'max'", "'min'"), ("'val_loss'", "'val_acc'"), ("=True", "=False")):
+    for a, b in (
+        ("<", ">") if "<" in right else (">", "<"),
+        ("min(", "max("),
+        ("'max'", "'min'"),
+        ("'val_loss'", "'val_acc'"),
+        ("=True", "=False"),
+    ):
         turned = turned.replace(a, b)
     [(_, _, better, taken)] = choices(right)
     assert better == taken

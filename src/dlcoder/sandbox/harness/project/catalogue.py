@@ -31,7 +31,7 @@ CHECKS = {
         ProjectCheck(
             "one_batch",
             "A few steps train: finite loss, a gradient for every parameter, an update, cleared gradients, clipping "
-            "that bites, every loss wired in.",
+            "that bites, every loss wired in, targets of the right shape, kind and position.",
             "a missing zero_grad()",
             0.5,
         ),
@@ -50,7 +50,8 @@ CHECKS = {
         ProjectCheck("ema", "Averaged weights follow the model, buffers included.", "averages never updated", 1),
         ProjectCheck(
             "validation",
-            "Evaluation is in evaluation mode, without graphs, on data of its own, and every sample counts once.",
+            "Evaluation is in evaluation mode, without graphs, on data of its own, every sample counts once, and the best "
+            "is chosen by the right sign.",
             "evaluation mode left on",
             1.5,
         ),

@@ -51,13 +51,16 @@ def choices(source: str) -> Iterator[Finding]:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return
+    assigned = [n for n in ast.walk(tree) if isinstance(n, ast.Assign) and isinstance(n.value, ast.Call)]
+    # A score may say what it is only where it is computed.
+    origins = {ast.unparse(n.targets[0]): ast.unparse(n.value.func) for n in assigned if isinstance(n.value, ast.Call)}
     plateaus = {}
     for node in ast.walk(tree):
         found: Finding | None = None
         if isinstance(node, ast.If):
-            found = _from_branch(node)
+            found = _from_branch(node, origins)
         elif isinstance(node, ast.Assign):
-            found = _from_assignment(node)
+            found = _from_assignment(node, origins)
             mode = _plateau_mode(node.value)
             plateaus.update({ast.unparse(t): (node.lineno, mode) for t in node.targets} if mode else {})
         elif isinstance(node, ast.Call):
@@ -87,9 +90,9 @@ def direction(node: ast.expr | str) -> str:
     return "lower" if _LOWER.search(text) else "higher" if _HIGHER.search(text) else ""
 
 
-def _from_branch(node: ast.If) -> Finding | None:
+def _from_branch(node: ast.If, origins: dict[str, str]) -> Finding | None:
     """`if loss < best: best = loss`, or with what happens to the best in the other branch."""
-    compared = _comparison(node.test)
+    compared = _comparison(node.test, origins)
     if compared is None:
         return None
     line, what, better, taken, best = compared
@@ -100,12 +103,12 @@ def _from_branch(node: ast.If) -> Finding | None:
     return None
 
 
-def _from_assignment(node: ast.Assign) -> Finding | None:
+def _from_assignment(node: ast.Assign, origins: dict[str, str]) -> Finding | None:
     """`is_best = loss < best` and `best = min(best, loss)`."""
     target = ast.unparse(node.targets[0])
     value = node.value
     if _BEST.search(target) and isinstance(value, ast.Compare):
-        compared = _comparison(value)
+        compared = _comparison(value, origins)
         return compared[:4] if compared else None
     if not isinstance(value, ast.Call) or ast.unparse(value.func) not in ("min", "max") or not _BEST.search(target):
         return None
@@ -142,7 +145,7 @@ def _of(mode: str) -> str:
     return "lower" if mode == "min" else "higher"
 
 
-def _comparison(test: ast.expr) -> tuple[int, str, str, str, str] | None:
+def _comparison(test: ast.expr, origins: dict[str, str]) -> tuple[int, str, str, str, str] | None:
     """The comparison of a value with the best one: line, value, better by name, better by the code, the best's name."""
     for node in ast.walk(test):
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
@@ -159,7 +162,7 @@ def _comparison(test: ast.expr) -> tuple[int, str, str, str, str] | None:
         if bests[0] == bests[1]:
             continue
         value, best = (right, left) if bests[0] else (left, right)
-        better = direction(value) or direction(best)
+        better = direction(value) or direction(best) or direction(origins.get(ast.unparse(value), ""))
         if better:
             smaller_wins = less != bests[0]
             return node.lineno, ast.unparse(value), better, "lower" if smaller_wins else "higher", ast.unparse(best)

@@ -23,6 +23,8 @@ PLANNED = {"CosineAnnealingLR": "T_max", "OneCycleLR": "total_steps"}
 LEAK = 0.2
 """Share of evaluation samples that may be trained on: some data repeat themselves."""
 _TRAINING_FILE = re.compile(r"(^|[/._-])(train(ing)?)(?=[/._-])", re.IGNORECASE)
+_DEVICE = re.compile(r"\.to\(|\.cuda\(|\bdevice\b|accelerat|[Ff]abric|Trainer\(")
+_MONTE_CARLO = re.compile(r"mc_?drop|monte|uncertain", re.IGNORECASE)
 _UPDATED_LATE = re.compile(r"target", re.IGNORECASE)
 """Copies that some update only every few thousand steps."""
 SYNC_BOUND = 4.0
@@ -387,7 +389,24 @@ def _modes(result: Result, forwards: list[Event]) -> tuple[str, str, str] | None
         if event["grad"]:
             fix = f"evaluate under torch.no_grad() or torch.inference_mode(){at(event['site'])}"
             return "evaluation builds a graph", "no gradients in evaluation", fix
+    dropped = _dropped(result)
+    if dropped and not _MONTE_CARLO.search(sources(result)):
+        return "dropout is on in evaluation", "evaluation mode", f"call model.eval() before evaluating{at(dropped)}"
     return None
+
+
+def _dropped(result: Result) -> str:
+    """Where dropout was applied without gradients and outside a pass over training data; empty if nowhere."""
+    found = ""
+    for event in result.ranks[0]:
+        if event["e"] == "dropped":
+            found = found or str(event["site"])
+        elif event["e"] == "bwd":
+            # What a training step computes beside its gradients (a target, a pseudo label) may well be noisy.
+            found = ""
+        elif found and event["e"] in ("iter_end", "end", "stop", "iter"):
+            return found
+    return ""
 
 
 def _restored(result: Result, forwards: list[Event]) -> tuple[str, str, str] | None:
@@ -444,7 +463,7 @@ def _learned(
 def _incomplete(loaders: dict[int, Event], held_out: set[int]) -> tuple[str, str, str] | None:
     """An evaluation loader that leaves samples out."""
     for loader in (loaders[i] for i in sorted(held_out)):
-        size, length = loader["batch_size"], loader["length"]
+        size, length = loader["group"], loader["length"]
         if loader["drop_last"] and size and length and length % size:
             fix = "evaluate without drop_last" + at(loader["site"])
             return f"{length % size} of {length} evaluation samples are left out", "every sample counts", fix
@@ -549,6 +568,8 @@ def judge_syncs(result: Result, allowed: float | None) -> Check:
     """User code does not wait for the device in every micro-batch."""
     limit = SYNC_BOUND if allowed is None else allowed
     name, bound = "syncs", f"at most {limit:g} host syncs per optimizer step, none per micro-batch"
+    if not _DEVICE.search(sources(result)):
+        return skipped(name, "the program moves nothing to a device, so there is none to wait for")
     steps = [s for s in result.steps()[1:] if not s["mixed"]]
     if len(steps) < 2:
         return skipped(name, "too few optimizer steps without an evaluation between them were seen")

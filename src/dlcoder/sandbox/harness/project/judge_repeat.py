@@ -174,6 +174,12 @@ def _continuation(whole: Result, resumed: Result, start: int) -> tuple[str, str]
     if missing and complete(whole) and complete(resumed):
         return f"{abs(missing)} steps too {'few' if missing > 0 else 'many'}", "save the step and epoch"
     unsaved = _unsaved_scaler(whole)
+    saved, loaded = (
+        any(e["of"] == "scaler" and e["what"] == what for e in run.events("state"))
+        for run, what in ((whole, "state_dict"), (resumed, "load_state_dict"))
+    )
+    if saved and not loaded and resumed.events("load"):
+        return "the gradient scaler is saved and not loaded", "call scaler.load_state_dict() when resuming"
     return ("the gradient scaler is not in the checkpoint", unsaved) if unsaved else None
 
 
@@ -280,6 +286,8 @@ def _not_comparable(result: Result, losses: list[float]) -> str:
         return "the model keeps a memory of past batches, so what it minimizes moves"
     if len({s["opt"] for s in result.steps()}) > 1:
         return "several optimizers train against each other"
+    for event in result.events("floor")[:1]:
+        return f"{event['why']}, so it has a floor above 0"
     if losses[0] <= 0 or min(losses) < 0:
         return f"the loss goes from {losses[0]:.3g} to {min(losses):.3g}: a bound relative to the first means nothing"
     return ""

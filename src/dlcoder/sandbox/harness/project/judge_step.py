@@ -10,6 +10,8 @@ from typing import Any
 from .runs import Event, Result
 from .verdict import Check, at, failed, listed, passed, skipped
 
+RISING = 7
+"""Steps in a row that each leave a graph behind."""
 _ON_PURPOSE = re.compile(
     r"pre_?train|freez|frozen|lora|adapter|prob(e|ing)|torch\.hub|distill|random_feature", re.IGNORECASE
 )
@@ -279,6 +281,15 @@ def _targets(result: Result) -> Iterator[Check]:
             name, f"shapes {shapes} broadcast", "prediction and target have one shape", fix + at(event["site"])
         )
         return
+    for event in result.events("scores")[:1]:
+        given, wanted = (
+            ("probabilities", "logits") if event["name"] == "cross_entropy" else ("logits", "log-probabilities")
+        )
+        fix = f"give it {wanted}: " + ("no softmax before it" if wanted == "logits" else "log_softmax first")
+        yield failed(
+            name, f"{event['name']} is given {given}", f"{event['name']} takes {wanted}", fix + at(event["site"])
+        )
+        return
     seen = {e["ahead"]: e["site"] for e in result.events("tokens")}
     if not seen or (0 in seen and _AUTOENCODES.search(sources(result))):
         return
@@ -368,13 +379,16 @@ def _graph(result: Result, steps: list[Event]) -> Check:
 def graph_growth(name: str, bound: str, result: Result, steps: list[Event]) -> Check | None:
     """A failure if the number of live graphs grows with every step."""
     alive = [s["graphs"] for s in steps]
-    if alive[-1] < max(2, (len(steps) - 2) // 2) or alive[-1] <= alive[len(alive) // 2]:
+    grows = alive[-1] >= max(2, (len(steps) - 2) // 2) and alive[-1] > alive[len(alive) // 2]
+    rising = [all(b == a + 1 for a, b in zip(part, part[1:])) for part in zip(*(alive[i:] for i in range(RISING)))]
+    # A list that is cleared after every epoch grows only within one.
+    if not grows and not any(rising):
         return None
     keepers = [k for e in result.events("keepers") for k in e["names"]]
     what = listed(keepers) or "something"
     return failed(
         name,
-        f"{alive[-1]} graphs alive after {len(steps)} steps",
+        f"{max(alive)} graphs alive after {alive.index(max(alive)) + 1} steps",
         bound,
         "{} keeps every loss with its graph: store loss.detach() instead{}".format(
             what, at(site_of(result.events("bwd")))

@@ -13,7 +13,7 @@ from .observe import Observer, tags
 from .terms import TermWatch
 from .trace import tensors_in
 
-_RATE = re.compile(r"(^|_)(lr|learning_?rate)($|_)", re.IGNORECASE)
+_RATE = re.compile(r"(^|_)(lr|learning_?rate)($|_)|^(get_)?rate$", re.IGNORECASE)
 MAX_NODES = 20_000
 WINDOWS = 2
 _FUNCTIONS = [

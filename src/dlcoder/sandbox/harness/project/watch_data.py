@@ -80,13 +80,15 @@ class DataWatch:
                 return i
         self.loaders.append((weakref.ref(loader), site, loader.dataset))
         sampler = getattr(loader, "sampler", None)
+        groups = getattr(loader, "batch_sampler", None)
         self.o.trace.write(
             "loader",
             i=len(self.loaders) - 1,
             site=site,
             batch_size=loader.batch_size,
             workers=loader.num_workers,
-            drop_last=loader.drop_last,
+            drop_last=bool(loader.drop_last or getattr(groups, "drop_last", False)),
+            group=loader.batch_size or getattr(groups, "batch_size", None),
             sampler=type(sampler).__name__,
             shuffles=_shuffles(loader),
             dataset=type(loader.dataset).__name__,

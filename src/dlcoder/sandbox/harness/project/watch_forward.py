@@ -28,6 +28,7 @@ class ForwardWatch:
         self.described = 0
         self.depth = 0
         self.in_training_call = False
+        self.judging = False
         self.training_forwards = 0
         self.last_leaf: torch.nn.Module | None = None
         self.loaded: set[int] = set()
@@ -65,6 +66,20 @@ class ForwardWatch:
             setattr(torch.nn.Module, name, value)
         if self.o.options.no_dropout:
             _switch_off_dropout()
+        else:
+            self._watch_dropout()
+
+    def _watch_dropout(self) -> None:
+        """Note where dropout is on in evaluation: called as a function, it belongs to no layer that has a mode."""
+        original = torch.nn.functional.dropout
+
+        def dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
+            if self.judging and self.depth and training and p > 0 and not self.o.asleep:
+                self.o.trace.write("dropped", site=self.o.trace.site())
+                self.judging = False
+            return original(input, p, training, inplace)
+
+        setattr(torch.nn.functional, "dropout", dropout)  # noqa: B010
 
     def _before(self, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
         with self.o.quiet():
@@ -74,10 +89,12 @@ class ForwardWatch:
         self.o.know_module(module)
         grad = torch.is_grad_enabled() and any(p.requires_grad for p in own)
         held = {id(p) for optimizer in self.o.optimizers for p in parameters_of(optimizer)}
-        trained = any(id(p) in held for p in own)
+        # Without an optimizer, a program may update its weights by hand.
+        trained = any(id(p) in held if held else p.grad is not None for p in own)
         if trained and not grad:
             self.o.eval_forward = True
         self.in_training_call = trained and grad
+        self.judging = trained and not torch.is_grad_enabled()
         if self.in_training_call:
             self.losses.start()
         with self.o.quiet():

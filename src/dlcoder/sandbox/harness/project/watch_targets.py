@@ -1,4 +1,4 @@
-"""Watches what losses compare: shapes that broadcast against each other, and tokens that are not the next ones."""
+"""Watches what losses compare: shapes that broadcast, tokens that are not the next ones, scores of the wrong kind."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import torch
 from .observe import Observer
 
 _ELEMENTWISE = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+NORMALIZED = 0.02
+"""How far from 1 probabilities may add up in half precision."""
 _FARTHEST = 4
 """How many positions ahead a token target is looked for."""
 _SHORTEST = 4
@@ -26,8 +28,10 @@ class TargetWatch:
 
     def install(self) -> None:
         """Patch the losses that compare, and subtraction, by which people write them by hand."""
-        for name in (*_ELEMENTWISE, "cross_entropy"):
-            compare = self._aligned if name == "cross_entropy" else self._same_shape
+        special = {"cross_entropy": self._logits, "nll_loss": self._log_probabilities}
+        special.update(dict.fromkeys(("binary_cross_entropy", "binary_cross_entropy_with_logits"), self._soft))
+        for name in (*_ELEMENTWISE, *special):
+            compare = special.get(name, self._same_shape)
             original = getattr(torch.nn.functional, name)
             setattr(torch.nn.functional, name, self._watched(original, compare))
         setattr(torch.Tensor, "__sub__", self._watched_subtraction(torch.Tensor.__sub__))  # noqa: B010
@@ -70,6 +74,25 @@ class TargetWatch:
         shape = torch.broadcast_shapes(prediction.shape, target.shape)
         if shape.numel() > max(prediction.numel(), target.numel()):
             self._write("broadcast", shape, shapes=[list(prediction.shape), list(target.shape)])
+
+    def _logits(self, logits: torch.Tensor, target: torch.Tensor) -> None:
+        """Cross entropy takes logits, not what a softmax has made of them."""
+        positive = logits.dim() > 1 and logits.shape[1] > 1 and not bool((logits < 0).any())
+        if positive and bool((logits.float().sum(1) - 1).abs().max() < NORMALIZED):
+            self._write("scores", "cross_entropy", name="cross_entropy")
+        if logits.dim() == 2 and logits.shape[0] == logits.shape[1]:
+            self._write("floor", "pairs", why="the loss compares the samples of a batch with each other")
+        self._aligned(logits, target)
+
+    def _soft(self, scores: torch.Tensor, target: torch.Tensor) -> None:
+        """Targets between 0 and 1 have an entropy, below which no model gets."""
+        if bool(((target > 0.01) & (target < 0.99)).any()):
+            self._write("floor", "soft", why="the targets lie between 0 and 1")
+
+    def _log_probabilities(self, scores: torch.Tensor, target: torch.Tensor) -> None:
+        """The negative log likelihood takes what a log_softmax has made of logits."""
+        if scores.dim() > 1 and bool(scores.float().logsumexp(1).abs().max() > NORMALIZED):
+            self._write("scores", "nll_loss", name="nll_loss")
 
     def _aligned(self, logits: torch.Tensor, target: torch.Tensor) -> None:
         """How many positions the target tokens are ahead of those that entered the model."""
