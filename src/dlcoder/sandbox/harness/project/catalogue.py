@@ -50,8 +50,8 @@ CHECKS = {
         ProjectCheck("ema", "Averaged weights follow the model, buffers included.", "averages never updated", 1),
         ProjectCheck(
             "validation",
-            "Evaluation is in evaluation mode, without graphs, on data of its own, every sample counts once, and the best "
-            "is chosen by the right sign.",
+            "Evaluation is in evaluation mode, without graphs, on data of its own, every sample counts once, "
+            "the best is chosen by the right sign.",
             "evaluation mode left on",
             1.5,
         ),
