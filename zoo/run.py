@@ -80,7 +80,7 @@ def _dropped(specimens: list[Specimen], rng: random.Random) -> str:
 def _pairs(specimens: list[Specimen], rng: random.Random) -> list[str]:
     """Two failures in one file: either first, and both among the first three."""
     single = [each for each in specimens if len(each.logs) == 1 and each.exit_codes[0] != 0]
-    pairs = [tuple(rng.sample(single, 2)) for _ in range(len(single))]
+    pairs = [tuple(rng.sample(single, 2)) for _ in range(len(single))] if len(single) > 1 else []
     found = [names_for([f"{one.logs[0]}\n{two.logs[0]}"], Program("", "", "")) for one, two in pairs]
     either = [one.program.right | two.program.right for one, two in pairs]
     both = sum(

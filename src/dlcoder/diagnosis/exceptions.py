@@ -422,6 +422,10 @@ def _import_facts(raised: Raised) -> list[Fact]:
     return []
 
 
+def _code_of(raised: Raised) -> str:
+    return raised.deepest.code if raised.deepest else raised.before
+
+
 def _attribute_facts(raised: Raised) -> list[Fact]:
     module = _MODULE_ATTRIBUTE.search(raised.message)
     if module and module[1]:
@@ -438,7 +442,7 @@ def _attribute_facts(raised: Raised) -> list[Fact]:
         facts.append(Fact("attr.object", raised.line, note=f"{owner} is not a module: it has no {name}"))
     elif owner in _CONFIG_OBJECTS:
         facts.append(Fact("attr.config", raised.line, note=f"the configuration has no {name}"))
-    elif _LIBRARY_OBJECT.search(owner) and not _library_of(raised.deepest):
+    elif _LIBRARY_OBJECT.search(owner) and not _library_of(raised.deepest) and f"self.{name}" not in _code_of(raised):
         facts.append(Fact("attr.library-object", raised.line, note=f"{owner} of the installed version has no {name}"))
     elif owner == "NoneType":
         stack = _stack(raised)
