@@ -57,6 +57,7 @@ OF_CLASSIFICATION: Options = {
     "depth": [{"model": {"size": value}} for value in ("tiny", "base")],
     "metric": [{"metric": value} for value in ("accuracy", "macro_f1")],
     **OF_ANY_TASK,
+    "framework": [*OF_ANY_TASK["framework"], {"framework": "pytorch", "train": {"strategy": "backoff"}}],
 }
 OF_TASKS: Options = {
     "task": TASKS,

@@ -90,7 +90,15 @@ def flat(state: dict[Any, Any], prefix: str = "") -> dict[str, torch.Tensor]:
     return found
 
 
-@pytest.mark.parametrize("framework", ["lightning", "accelerate"])
-def test_other_frameworks_refuse_to_shard(framework: str) -> None:
-    with pytest.raises(UserError, match="Set framework to pytorch"):
-        choices(framework=framework, train={"strategy": "fsdp"})
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"framework": "lightning", "train": {"strategy": "fsdp"}}, "Set framework to pytorch"),
+        ({"framework": "accelerate", "train": {"strategy": "backoff"}}, "Set framework to pytorch"),
+        ({"train": {"strategy": "backoff", "sync_bn": True}}, "Set train.sync_bn to false"),
+        ({"task": "self_supervised", "train": {"strategy": "backoff"}}, "model.family to mae"),
+    ],
+)
+def test_a_strategy_is_refused_where_it_cannot_work(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        choices(**fields)

@@ -22,16 +22,6 @@ def refuse_contradictions(spec: ProjectSpec, task: Task) -> None:
             "data.augmentation is none, and without it all views of an image are the same.",
             "Set data.augmentation to strong or light, or model.family to mae.",
         )
-    if spec.train.strategy == "fsdp" and spec.framework != "pytorch":
-        raise UserError(
-            f"train.strategy fsdp is for framework pytorch, and framework is {spec.framework}.",
-            "Set framework to pytorch, or train.strategy to ddp.",
-        )
-    if spec.train.strategy == "fsdp" and task.training != "loss":
-        raise UserError(
-            "train.strategy fsdp is for one network with one loss, and here two are trained or compared.",
-            "Set train.strategy to ddp.",
-        )
     if task.training == "teacher" and not spec.train.ema:
         raise UserError(
             "train.ema is false, and the teacher is the average of the student's weights.",
@@ -47,6 +37,7 @@ def refuse_contradictions(spec: ProjectSpec, task: Task) -> None:
             "train.compile compiles passes that are differentiated once, and a gradient penalty does so twice.",
             "Leave train.compile out.",
         )
+    _refuse_strategy(spec, task)
     if spec.device == "cpu" and spec.precision == "fp16":
         raise UserError(
             "precision fp16 is for GPUs, and device is cpu.", "Set precision to bf16 or fp32, or device to cuda."
@@ -75,6 +66,32 @@ def refuse_idle_options(spec: ProjectSpec, family: str, source: Source) -> None:
         raise UserError(f"train.sync_bn would change nothing: {family} has no batch norm.", "Leave it out.")
     if spec.device == "cpu":
         raise UserError("train.sync_bn is for GPUs, and device is cpu.", "Leave it out, or set device to cuda.")
+
+
+def _refuse_strategy(spec: ProjectSpec, task: Task) -> None:
+    strategy = spec.train.strategy
+    if strategy != "ddp" and spec.framework != "pytorch":
+        raise UserError(
+            f"train.strategy {strategy} is for framework pytorch, and framework is {spec.framework}.",
+            "Set framework to pytorch, or train.strategy to ddp.",
+        )
+    if strategy != "ddp" and task.training != "loss":
+        raise UserError(
+            f"train.strategy {strategy} is for one network with one loss, and here two are trained or compared.",
+            "Set train.strategy to ddp.",
+        )
+    if strategy != "backoff":
+        return
+    if spec.train.sync_bn:
+        raise UserError(
+            "train.sync_bn lets ranks wait for each other in every layer; with train.strategy backoff one may fail.",
+            "Set train.sync_bn to false, or train.strategy to ddp.",
+        )
+    if task.views:
+        raise UserError(
+            "train.strategy backoff splits batches, and the images of a batch are what a contrastive loss compares.",
+            "Set train.strategy to ddp, or model.family to mae.",
+        )
 
 
 def _refuse_foreign_values(spec: ProjectSpec, task: Task) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from dlcoder.scaffold.choices import Choices
 from dlcoder.scaffold.config_forms import FORMS
+from dlcoder.scaffold.contradictions import BATCH_NORM
 from dlcoder.scaffold.frameworks import FRAMEWORKS
 from dlcoder.scaffold.launchers import LAUNCHERS, script, script_name
 from dlcoder.scaffold.loggers import LOGGERS
@@ -15,6 +16,8 @@ from dlcoder.templates.bindings import Binding, Bindings, Default, Fixed, Presen
 
 PARTS = {"data": "Where samples come from.", "model": "What is trained.", "train": "How it is trained."}
 """What the parts of the settings are, in their order."""
+STRATEGIES = {"fsdp": "utils.shard", "backoff": "utils.replicas"}
+"""What stands in for `utils.parallel`, with the same functions, by strategy."""
 _AMP = {"fp32": "None", "bf16": "torch.bfloat16", "fp16": "torch.float16"}
 
 ROLES = {
@@ -73,7 +76,7 @@ def plan(choices: Choices) -> Plan:
         },
         scripts=_scripts(choices),
         context=_context(choices),
-        instead={"utils.parallel": "utils.shard"} if choices.strategy == "fsdp" else {},
+        instead={"utils.parallel": STRATEGIES[choices.strategy]} if choices.strategy in STRATEGIES else {},
     )
 
 
@@ -106,6 +109,7 @@ def _context(choices: Choices) -> dict[str, object]:
         },
         "meaning_of": PARTS,
         "settings_file": f"{choices.package}/settings.py",
+        "batch_norm": choices.family in BATCH_NORM,
         "objective_settings": task.objective_settings(choices),
         "schedule": SCHEDULES[choices.schedule],
         "framework": FRAMEWORKS[choices.framework],
@@ -194,6 +198,7 @@ def _bindings(choices: Choices) -> Bindings:
             "amp_dtype": amp,
             "scaler": Present() if choices.precision == "fp16" else Fixed("None"),
             **ema_of_step,
+            "backoff": Present() if choices.strategy == "backoff" else Fixed("None"),
         },
         "AccelerateStep": ema_of_step,
         "TrainModule": ema,
@@ -201,8 +206,7 @@ def _bindings(choices: Choices) -> Bindings:
         "Trainer": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
         "EvaluateAndSave": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
         "WarmupSchedule": schedule_bindings(choices.schedule),
-        # No network of the catalogue leaves parameters out.
-        "parallelize": {"find_unused_parameters": Fixed("False"), "bucket_cap_mb": Fixed("None")},
+        **_parallelism(choices.strategy, amp),
         "compile_in_place": {"recomputes": Fixed(str(choices.gradient_checkpointing))},
         "predict": {"amp_dtype": amp},
         "objective_means": {"amp_dtype": amp},
@@ -214,7 +218,6 @@ def _bindings(choices: Choices) -> Bindings:
         "WebdatasetShards": {} if _augmented(choices) else {"augment": Fixed("None")},
         "MaskAugment": {"jitter": Default("0.4") if strong else Fixed("0.0")},
         "BoxAugment": {"jitter": Default("0.4") if strong else Fixed("0.0")},
-        **(_sharded(amp) if choices.strategy == "fsdp" else {}),
         **task.bindings,
         **source.bindings,
         "RandomAugment": {
@@ -225,9 +228,14 @@ def _bindings(choices: Choices) -> Bindings:
     }
 
 
-def _sharded(dtype: Binding) -> Bindings:
-    # Tests that look at a rank's weights need a module that leaves these whole.
-    return {"parallelize": {"dtype": dtype}, "parallel": {"parallelize": Fixed("None")}}
+def _parallelism(strategy: str, amp: Binding) -> Bindings:
+    """What is known of the module that a strategy takes for its parallelism."""
+    if strategy not in STRATEGIES:
+        # No network of the catalogue leaves parameters out.
+        return {"parallelize": {"find_unused_parameters": Fixed("False"), "bucket_cap_mb": Fixed("None")}}
+    # Tests that look at a rank's gradients while they are averaged need the usual module.
+    unusual: Bindings = {"parallel": {"parallelize": Fixed("None")}}
+    return {**unusual, "parallelize": {"dtype": amp}} if strategy == "fsdp" else unusual
 
 
 def role_of(path: str, package: str) -> str:

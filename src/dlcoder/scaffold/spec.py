@@ -121,7 +121,9 @@ class TrainSpec(_Part):
     gradient_checkpointing: bool = Field(default=False, description="Less memory, slower.")
     compile: bool = Field(default=False, description="torch.compile.")
     sync_bn: bool = Field(default=False, description="Batch norm over all ranks.")
-    strategy: Literal["ddp", "fsdp"] = Field(default="ddp", description="fsdp: models too large for a GPU.")
+    strategy: Literal["ddp", "fsdp", "backoff"] = Field(
+        default="ddp", description="fsdp: large models; backoff: splits batches on OOM."
+    )
 
 
 class ProjectSpec(_Part):

@@ -10,6 +10,7 @@ the mathematics, and the smaller window at the end of an epoch weighs what it sh
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from dlcoder.templates.components.engine.objective import (
     refuse_non_finite,
     with_total,
 )
+from dlcoder.templates.components.engine.oom_backoff import OomBackoff
 from dlcoder.templates.components.engine.run_state import Stateful
 from dlcoder.templates.components.engine.schedule import WarmupSchedule
 from dlcoder.templates.components.utils.distributed import World, sum_over_ranks
@@ -46,6 +48,7 @@ class TrainStep:
         amp_dtype: What autocast computes matrix products and convolutions in.
         scaler: Scales the loss, so that small gradients do not vanish in float16.
         ema: Follows the weights.
+        backoff: Splits batches that do not fit into memory. The model is not wrapped.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class TrainStep:
         amp_dtype: torch.dtype | None = None,
         scaler: GradScaler | None = None,
         ema: Ema | None = None,
+        backoff: OomBackoff | None = None,
     ) -> None:
         self.model = model
         self.objective = objective
@@ -70,6 +74,7 @@ class TrainStep:
         self.amp_dtype = amp_dtype
         self.scaler = scaler
         self.ema = ema
+        self.backoff = backoff
 
     def __call__(self, window: Sequence[Batch]) -> dict[str, float]:
         """Update the weights once.
@@ -114,17 +119,27 @@ class TrainStep:
             "schedule": self.schedule,
             **({"scaler": self.scaler} if self.scaler is not None else {}),
             **({"ema": self.ema} if self.ema is not None else {}),
+            **({"backoff": self.backoff} if self.backoff is not None else {}),
         }
 
     def _accumulate_gradients(self, window: Sequence[Batch]) -> dict[str, Tensor]:
-        """Run forward and backward over the window; return means over all ranks."""
+        """Leave the gradient in the weights; return means over the window."""
         device = self.world.device
         # Counted before the first backward pass: every gradient is divided by it.
         count = sum(self.objective.count(batch) for batch in window)
         samples = sum_over_ranks(torch.tensor(float(count), device=device))
+        if self.backoff is None:
+            totals = self._run(window, samples)
+        else:
+            totals = self.backoff(partial(self._run, samples=samples), window)
+        means = sum_over_ranks(torch.stack(list(totals.values()))) / samples
+        return dict(zip(totals, means, strict=True))
+
+    def _run(self, window: Sequence[Batch], samples: Tensor) -> dict[str, Tensor]:
+        """Run forward and backward over micro-batches; return this rank's sums."""
         totals: dict[str, Tensor] = {}
         for number, batch in enumerate(window, start=1):
-            # Gradients travel between ranks once a window, with the last micro-batch.
+            # Gradients travel between ranks once a window, not with each micro-batch.
             with gradient_sync(self.model, enabled=number == len(window)):
                 sums = self._forward(batch)
                 # Data parallelism averages over ranks; times their number, it sums.
@@ -134,8 +149,7 @@ class TrainStep:
                 loss.backward()
             for name, value in sums.items():
                 totals[name] = totals.get(name, 0) + value.detach().double()
-        means = sum_over_ranks(torch.stack(list(totals.values()))) / samples
-        return dict(zip(totals, means, strict=True))
+        return totals
 
     def _forward(self, batch: Batch) -> dict[str, Tensor]:
         device = self.world.device

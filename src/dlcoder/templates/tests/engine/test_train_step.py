@@ -12,6 +12,7 @@ from torch.multiprocessing.spawn import spawn
 
 from dlcoder.templates.components.engine.ema import Ema
 from dlcoder.templates.components.engine.objective import NonFiniteError
+from dlcoder.templates.components.engine.oom_backoff import OomBackoff
 from dlcoder.templates.components.engine.schedule import WarmupSchedule
 from dlcoder.templates.components.engine.train_step import TrainStep
 from dlcoder.templates.components.utils.distributed import World
@@ -67,6 +68,7 @@ def make(
         amp_dtype=None,
         scaler=GradScaler("cpu", init_scale=2.0**10),
         ema=Ema(model, decay=0.9),
+        backoff=OomBackoff(model, world) if world.size == 1 else None,
     )
 
 
@@ -133,6 +135,20 @@ def test_clipping_bounds_the_true_gradient() -> None:
     assert float((weights(model) - before).norm()) == pytest.approx(
         0.5 * 0.01, rel=1e-3
     )
+
+
+# needs: TrainStep.backoff
+@pytest.mark.filterwarnings("ignore:Out of memory")
+def test_a_window_that_does_not_fit_gives_the_update_of_one_that_does() -> None:
+    def refuse_large(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if len(inputs[0]) > 3:
+            raise torch.OutOfMemoryError
+
+    roomy, short = make_model(), make_model()
+    short.register_forward_pre_hook(refuse_large)
+    whole, pieces = (make(model)([batch(7), batch(5, 1)]) for model in (roomy, short))
+    torch.testing.assert_close(weights(short), weights(roomy), rtol=1e-2, atol=1e-3)
+    assert pieces["loss_total"] == pytest.approx(whole["loss_total"], rel=1e-2)
 
 
 def test_no_gradient_is_left_for_the_next_step() -> None:
