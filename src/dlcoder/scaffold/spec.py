@@ -122,7 +122,7 @@ class TrainSpec(_Part):
     compile: bool = Field(default=False, description="torch.compile.")
     sync_bn: bool = Field(default=False, description="Batch norm over all ranks.")
     strategy: Literal["ddp", "fsdp", "backoff"] = Field(
-        default="ddp", description="fsdp: large models; backoff: splits batches on OOM."
+        default="ddp", description="fsdp: large models; backoff: splits on OOM."
     )
 
 
@@ -139,9 +139,9 @@ class ProjectSpec(_Part):
     data: DataSpec = Field(default_factory=DataSpec, description="The data.")
     model: ModelSpec = Field(default_factory=ModelSpec, description="The network.")
     train: TrainSpec = Field(default_factory=TrainSpec, description="The training.")
-    metric: str | None = Field(default=None, description="Chooses the best checkpoint; one of the task's.")
+    metric: str | None = Field(default=None, description="Chooses the best checkpoint.")
     framework: Literal["pytorch", "lightning", "accelerate"] = Field(
-        default="pytorch", description="pytorch: DDP by torchrun."
+        default="pytorch", description="pytorch: torchrun."
     )
     config: Literal["yaml", "toml", "argparse", "dataclass"] = Field(
         default="yaml", description="Form of the settings; argparse: JSON and flags."
