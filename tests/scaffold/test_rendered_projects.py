@@ -163,9 +163,10 @@ NOTHING_AS_BY_DEFAULT: dict[str, Any] = {
 
 
 def test_the_projects_own_tests_pass_with_nothing_as_by_default(tmp_path: Path) -> None:
-    """Those of the shortest request run at the end of the whole way, in `test_end_to_end.py`."""
+    """Those of the shortest request, and of several processes, run at the end of the way: `test_end_to_end.py`."""
     project = write_project(tmp_path / "waves", **NOTHING_AS_BY_DEFAULT)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
+    alike = ["-k", "not rank and not process"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *alike]
     done = subprocess.run(command, cwd=project, env=QUICK, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
     assert "skipped" not in done.stdout
