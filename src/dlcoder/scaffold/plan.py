@@ -20,6 +20,13 @@ STRATEGIES = {"fsdp": "utils.shard", "backoff": "utils.replicas"}
 """What stands in for `utils.parallel`, with the same functions, by strategy."""
 _AMP = {"fp32": "None", "bf16": "torch.bfloat16", "fp16": "torch.float16"}
 
+_WITHOUT_MASKS: Bindings = {
+    "decode": {"mode": Fixed('"RGB"')},
+    "resize": {"labels": Fixed("False")},
+    "square": {"labels": Fixed("False")},
+}
+"""What functions that also serve label maps are left with where there are none."""
+
 ROLES = {
     "train.py": "entry: training",
     "evaluate.py": "entry: evaluation",
@@ -213,6 +220,7 @@ def _bindings(choices: Choices) -> Bindings:
         task.evaluator[1]: {"amp_dtype": amp},
         family.symbol: model,
         "ResumableBatchSampler": {"with_epoch": Fixed(str(_augmented(choices)))},
+        **({} if choices.task == "segmentation" else _WITHOUT_MASKS),
         "DiskCache": {"transform": Fixed("None")},
         "MemoryCache": {"transform": Fixed("None")},
         "WebdatasetShards": {} if _augmented(choices) else {"augment": Fixed("None")},

@@ -21,11 +21,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.data import Dataset
 
+from dlcoder.templates.components.datasets.normalize import normalize
 from dlcoder.templates.components.datasets.pad_boxes import pad_boxes
-from dlcoder.templates.components.datasets.read_image import (
-    normalize,
-    read_image,
-)
+from dlcoder.templates.components.datasets.read_image import read_image
 from dlcoder.templates.components.datasets.resize import resize
 
 

@@ -17,10 +17,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dlcoder.templates.components.datasets.read_image import (
-    normalize,
-    read_image,
-)
+from dlcoder.templates.components.datasets.normalize import normalize
+from dlcoder.templates.components.datasets.read_image import read_image
 from dlcoder.templates.components.datasets.square import square
 
 

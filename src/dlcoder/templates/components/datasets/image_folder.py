@@ -3,22 +3,19 @@
     root/cat/001.jpg
     root/dog/whatever/002.png
 
-Shapes: image (3, S, S), float32, normalized with the mean and standard deviation of
-ImageNet, which suit natural photographs.
+Shapes: image (3, S, S), float32, normalized; label, int.
 """
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"}
-MEAN = torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)
-STD = torch.tensor([0.229, 0.224, 0.225]).reshape(3, 1, 1)
+from dlcoder.templates.components.datasets.normalize import normalize
+from dlcoder.templates.components.datasets.read_image import SUFFIXES, read_image
+from dlcoder.templates.components.datasets.square import square
 
 
 class ImageFolder(Dataset[tuple[Tensor, int]]):
@@ -77,26 +74,4 @@ class ImageFolder(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         path, label = self.samples[index]
-        return (_read_image(path, self.image_size) - MEAN) / STD, label
-
-
-def _read_image(path: Path, size: int) -> Tensor:
-    """Return the middle square of an image, (3, size, size), in [0, 1].
-
-    Raises:
-        RuntimeError: The file cannot be decoded. Its path is named: skipping it in
-            silence would hide damaged data.
-    """
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise ImportError("Reading images needs Pillow: pip install pillow.") from error
-    try:
-        with Image.open(path) as file:
-            # Phones store the rotation beside the pixels.
-            upright = ImageOps.exif_transpose(file).convert("RGB")
-        square = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
-    except OSError as error:
-        raise RuntimeError(f"{path} cannot be read as an image: {error}") from error
-    pixels = torch.from_numpy(np.array(square, dtype=np.uint8))
-    return pixels.permute(2, 0, 1).float() / 255
+        return normalize(square(read_image(path), self.image_size)), label

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dlcoder.templates.components.datasets.normalize import normalize
 from dlcoder.templates.components.datasets.numpy_classes import NumpyClasses
-from dlcoder.templates.components.datasets.read_image import normalize
 from dlcoder.templates.components.datasets.square import square
 
 

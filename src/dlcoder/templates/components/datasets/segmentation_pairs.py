@@ -19,12 +19,9 @@ from typing import Literal
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dlcoder.templates.components.datasets.read_image import (
-    SUFFIXES,
-    normalize,
-    read_image,
-    read_label_map,
-)
+from dlcoder.templates.components.datasets.normalize import normalize
+from dlcoder.templates.components.datasets.read_image import SUFFIXES, read_image
+from dlcoder.templates.components.datasets.read_label_map import read_label_map
 from dlcoder.templates.components.datasets.square import square
 
 Pair = tuple[Path, Path]

@@ -1,6 +1,6 @@
-"""The middle square of images and label maps, scaled on tensors.
+"""The middle square of an image, scaled on tensors.
 
-Shapes: image (3, H, W) becomes (3, S, S); label map (H, W) becomes (S, S).
+Shapes: image (3, H, W) becomes (3, S, S).
 """
 
 from torch import Tensor
@@ -12,9 +12,9 @@ def square(image: Tensor, size: int, *, labels: bool = False) -> Tensor:
     """Scale the shorter side to `size` and cut the middle out, (..., size, size).
 
     Args:
-        image: Image (3, H, W), or label map (H, W).
-        size: Height and width of the result.
-        labels: Whether these are labels, which must not be blended.
+        image: Image (3, H, W).
+        size: Height and width of the result in pixels, S.
+        labels: Whether it is a label map (H, W), whose labels must not be blended.
     """
     height, width = image.shape[-2:]
     scale = size / min(height, width)

@@ -20,11 +20,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dlcoder.templates.components.datasets.read_image import (
-    SUFFIXES,
-    normalize,
-    read_image,
-)
+from dlcoder.templates.components.datasets.normalize import normalize
+from dlcoder.templates.components.datasets.read_image import SUFFIXES, read_image
 from dlcoder.templates.components.datasets.square import square
 
 

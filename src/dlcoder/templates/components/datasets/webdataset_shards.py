@@ -38,11 +38,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from dlcoder.templates.components.datasets.read_image import (
-    SUFFIXES,
-    normalize,
-    read_image,
-)
+from dlcoder.templates.components.datasets.normalize import normalize
+from dlcoder.templates.components.datasets.read_image import SUFFIXES, read_image
 from dlcoder.templates.components.datasets.square import square
 from dlcoder.templates.components.utils.seeding import mix_seed
 

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from dlcoder.templates.components.datasets.normalize import normalize
 from dlcoder.templates.components.datasets.numpy_images import NumpyImages
-from dlcoder.templates.components.datasets.read_image import normalize
 
 
 def write(folder: Path, images: npt.NDArray[Any], size: int = 4) -> NumpyImages:
