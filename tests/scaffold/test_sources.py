@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from projects import PYTHON, QUICK, choices, spec, write_project
 
+from dlcoder.scaffold.plan import data_settings
 from dlcoder.scaffold.project import project_files
 from dlcoder.scaffold.spec import Source
 from dlcoder.scaffold.tasks.table import TASKS, meant
@@ -101,3 +102,9 @@ def test_what_is_random_comes_after_the_cache(cache: str, inner: str) -> None:
     build = " ".join(files["waves/build.py"].decode().split())
     assert f"Augmented({inner}, RandomAugment(), seed=seed)" in build
     assert build.count(inner) == 2, "validation is cached too"
+
+
+@EACH
+def test_what_settings_mean_fits_on_a_line(fields: dict[str, Any]) -> None:
+    for setting in data_settings(choices(**fields)):
+        assert len(setting.meaning) <= 78, setting.name

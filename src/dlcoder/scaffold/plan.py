@@ -21,7 +21,7 @@ STRATEGIES = {"fsdp": "utils.shard", "backoff": "utils.replicas"}
 _AMP = {"fp32": "None", "bf16": "torch.bfloat16", "fp16": "torch.float16"}
 
 _WITHOUT_MASKS: Bindings = {
-    "decode": {"mode": Fixed('"RGB"')},
+    "read_pixels": {"mode": Fixed('"RGB"')},
     "resize": {"labels": Fixed("False")},
     "square": {"labels": Fixed("False")},
 }
@@ -142,7 +142,7 @@ def data_settings(choices: Choices) -> list[Setting]:
         smoke = 16 if family.small_images and choices.small_images else family.smoke_size
         settings.append(Setting("image_size", choices.image_size, "Height and width in pixels.", smoke=smoke))
     if choices.cache == "disk":
-        meaning = "The folder of decoded images; what is there of other data or settings is not taken."
+        meaning = "Folder of decoded images; those of other data or settings do no harm."
         settings.append(Setting("cache", "cache", meaning, smoke="runs/cache"))
     settings += task.data_settings(choices)
     settings.append(Setting("batch_size", choices.batch_size, "Samples in a micro-batch of one process.", smoke=5))

@@ -59,12 +59,12 @@ def _image_folder(choices: "Choices") -> tuple[Setting, ...]:
 
 
 def _csv_images(choices: "Choices") -> tuple[Setting, ...]:
-    meaning = "The folder that holds train.csv and val.csv, and that paths in them begin at."
+    meaning = "Holds train.csv and val.csv, and is what paths in them begin at."
     return (root(choices, meaning), *named_classes(choices, "classes are expected in train.csv"))
 
 
 def _numpy_images(choices: "Choices") -> tuple[Setting, ...]:
-    meaning = "The folder that holds train_images.npy, train_labels.npy, val_images.npy, val_labels.npy."
+    meaning = "Holds images and labels: train_images.npy, val_labels.npy and so on."
     return (root(choices, meaning), *named_classes(choices, "classes are expected in train_labels.npy"))
 
 

@@ -69,7 +69,7 @@ def _pairs(choices: "Choices") -> tuple[Setting, ...]:
         Setting(
             "layout",
             "folders",
-            "How they are stored there: folders (of images and masks), or as by voc or cityscapes.",
+            "How they are stored: folders of images and masks, or like VOC or Cityscapes.",
             smoke="folders",
             type='Literal["folders", "voc", "cityscapes"]',
         ),

@@ -14,21 +14,19 @@ _NAMES = "tuple[str, ...]"
 
 def _csv(choices: "Choices") -> tuple[Setting, ...]:
     return (
-        root(choices, "The folder that holds train.csv and val.csv, whose first line names the columns."),
+        root(choices, "Holds train.csv and val.csv, whose first line names the columns."),
         Setting("features", (), "Columns that are known; none for all that are no targets.", type=_NAMES),
         Setting("targets", (), "Columns to predict; none for the last.", type=_NAMES),
     )
 
 
 def _numpy(choices: "Choices") -> tuple[Setting, ...]:
-    return (
-        root(choices, "The folder that holds train_inputs.npy, train_targets.npy, val_inputs.npy, val_targets.npy."),
-    )
+    return (root(choices, "Holds inputs and targets: train_inputs.npy, val_targets.npy and so on."),)
 
 
 def _csv_classes(choices: "Choices") -> tuple[Setting, ...]:
     return (
-        root(choices, "The folder that holds train.csv and val.csv, whose first line names the columns."),
+        root(choices, "Holds train.csv and val.csv, whose first line names the columns."),
         Setting("features", (), "Columns that are known; none for all but the target.", type=_NAMES),
         Setting("target", "", "The column of the class; empty for the last."),
         *named_classes(choices, "classes are expected in train.csv", CLASSES),
@@ -37,7 +35,7 @@ def _csv_classes(choices: "Choices") -> tuple[Setting, ...]:
 
 def _numpy_classes(choices: "Choices") -> tuple[Setting, ...]:
     return (
-        root(choices, "The folder that holds train_inputs.npy, train_labels.npy, val_inputs.npy, val_labels.npy."),
+        root(choices, "Holds inputs and labels: train_inputs.npy, val_labels.npy and so on."),
         *named_classes(choices, "classes are expected in train_labels.npy", CLASSES),
     )
 

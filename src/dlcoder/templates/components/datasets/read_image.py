@@ -20,10 +20,10 @@ def read_image(path: Path | BinaryIO) -> Tensor:
         RuntimeError: The file cannot be decoded. Its path is named: skipping it in
             silence would hide damaged data.
     """
-    return torch.from_numpy(decode(path, mode="RGB")).permute(2, 0, 1)
+    return torch.from_numpy(read_pixels(path, mode="RGB")).permute(2, 0, 1)
 
 
-def decode(path: Path | BinaryIO, *, mode: str | None = None) -> Any:
+def read_pixels(path: Path | BinaryIO, *, mode: str | None = None) -> Any:
     """Return the pixels of a file, upright, as an array.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlcoder.templates.components.datasets.read_image import decode
+from dlcoder.templates.components.datasets.read_image import read_pixels
 
 
 def read_label_map(path: Path) -> Tensor:
@@ -21,7 +21,7 @@ def read_label_map(path: Path) -> Tensor:
         RuntimeError: The file cannot be decoded.
         ValueError: It holds colors, not labels.
     """
-    labels = decode(path)
+    labels = read_pixels(path)
     if labels.ndim != 2:
         raise ValueError(
             f"{path} has {labels.shape[2]} channels; a label map has one. Convert its "
