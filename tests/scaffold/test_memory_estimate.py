@@ -107,6 +107,14 @@ def test_a_batch_that_does_not_fit_is_refused_with_one_that_does():
     assert LARGE.largest_batch(16) == 37
 
 
+def test_a_sharded_model_must_fit_with_its_activations_alone():
+    sharded = LARGE.model_copy(update={"sharded": True})
+    refuse_too_large(sharded, 18, 1)
+    assert "Several GPUs share" in sharded.text()
+    with pytest.raises(UserError, match="does not fit into 16 GB"):
+        refuse_too_large(sharded, 16, 1)
+
+
 def test_a_model_that_does_not_fit_at_all_is_refused_as_such():
     with pytest.raises(UserError, match="smaller model"):
         refuse_too_large(LARGE, 4, 1)

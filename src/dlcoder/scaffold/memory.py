@@ -29,17 +29,19 @@ class Memory(BaseModel):
     optimizer: float
     average: float = Field(description="The averaged weights.")
     activations: float = Field(description="What grows with the batch.")
+    sharded: bool = Field(default=False, description="Whether several GPUs share all but the activations.")
 
     def text(self) -> str:
         """One line for a reader."""
         parts = {"activations": self.activations, "weights": self.weights, "gradients": self.gradients}
         parts |= {"optimizer": self.optimizer, "averaged weights": self.average}
         told = ", ".join(f"{name} {_gb(value)}" for name, value in parts.items() if value)
-        return f"Memory on a GPU: about {_gb(self.total)} with batches of {self.batch_size} ({told})."
+        shared = " Several GPUs share all but the activations." if self.sharded else ""
+        return f"Memory on a GPU: about {_gb(self.total)} with batches of {self.batch_size} ({told}).{shared}"
 
     def largest_batch(self, gpu_gb: float) -> int:
-        """The largest batch that fits into a GPU; 0 if none does."""
-        fixed = self.weights + self.gradients + self.optimizer + self.average
+        """The largest batch that fits into a GPU, or into each of many that share the rest; 0 if none does."""
+        fixed = 0.0 if self.sharded else self.weights + self.gradients + self.optimizer + self.average
         left = (gpu_gb - CUDA_GB) / FRAGMENTATION - fixed
         return max(0, math.floor(left / (self.activations / self.batch_size)))
 
@@ -80,7 +82,7 @@ async def estimate(root: Path, choices: Choices, smoke: dict[str, Any]) -> Memor
     try:
         counted = {name: float(value) / GB for name, value in json.loads(outcome.output.splitlines()[-1]).items()}
         total = counted.pop("peak") * FRAGMENTATION + CUDA_GB
-        return Memory(batch_size=choices.batch_size, total=total, **counted)
+        return Memory(batch_size=choices.batch_size, total=total, sharded=choices.strategy == "fsdp", **counted)
     except (ValueError, KeyError, IndexError, AttributeError, TypeError):
         return None
 
@@ -94,6 +96,8 @@ def refuse_too_large(memory: Memory, gpu_gb: float, accumulation: int) -> None:
     if memory.total <= gpu_gb:
         return
     fits = memory.largest_batch(gpu_gb)
+    if memory.sharded and fits >= memory.batch_size:
+        return
     if fits < 1:
         raise UserError(f"{memory.text()} That does not fit into {gpu_gb:g} GB.", "Choose a smaller model.size.")
     batch = 2 ** math.floor(math.log2(fits)) if fits < memory.batch_size else fits
