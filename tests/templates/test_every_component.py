@@ -123,7 +123,7 @@ def test_every_component_has_a_sidecar_and_every_sidecar_a_component() -> None:
 
 def test_symbols_are_unique() -> None:
     """Bindings name options by symbol; of the forms of settings a project has one, and so of those of parallelism."""
-    one_of = ("utils/settings_", "utils/shard")
+    one_of = ("utils/settings_", "utils/shard", "utils/replicas")
     symbols = [c.symbol for c in COMPONENTS.values() if not c.id.startswith(one_of)]
     assert len(symbols) == len(set(symbols))
 
