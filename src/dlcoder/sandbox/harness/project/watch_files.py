@@ -257,7 +257,9 @@ class FileWatch:
         original, given = cls.__init__, self.given
 
         def init(this: Any, *args: Any, **kwargs: Any) -> None:
-            now = {*names[: len(args)], *kwargs}
+            # A library that reads the command line into the class (tyro) gives all fields, from their defaults.
+            own = sys._getframe(1).f_code.co_filename.startswith(self.o.trace.root)
+            now = {*names[: len(args)], *kwargs} if own else set()
             given[cls.__name__] = given.get(cls.__name__, now) & now
             original(this, *args, **kwargs)
 
