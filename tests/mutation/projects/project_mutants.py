@@ -203,6 +203,8 @@ MUTANTS: list[Mutant] = [
         ("+ self.positions(", "+ 0 * self.positions("),
         file="model.py",
     ),
+    _gpt("targets not shifted", "one_batch.targets", ("source[i + 1 : i + 1 +", "source[i : i +")),
+    _gpt("the worst counts as best", "validation.best", ("= min(best_val_loss,", "= max(best_val_loss,")),
     _gpt(
         "seeded by the clock",
         "reproducible",
