@@ -10,7 +10,7 @@ from dlcoder.sandbox.harness.component.catalogue import CHECKS
 
 _PACKAGE = "dlcoder.sandbox.harness.component"
 _MODULES = {
-    "loss": ("loss_checks", "loss_target_checks", "loss_option_checks", "loss_family_checks"),
+    "loss": ("loss_checks", "loss_target_checks", "loss_option_checks", "loss_family_checks", "loss_relation_checks"),
     "model": ("model_checks", "model_train_checks"),
     "dataset": ("dataset_checks", "dataset_more_checks"),
     "metric": ("metric_checks", "metric_value_checks"),

@@ -13,7 +13,11 @@ from .load import find, load, locate
 
 # kind -> (module, class of the case, modules that register checks)
 _KINDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "loss": ("loss", "LossCase", ("loss_checks", "loss_target_checks", "loss_option_checks", "loss_family_checks")),
+    "loss": (
+        "loss",
+        "LossCase",
+        ("loss_checks", "loss_target_checks", "loss_option_checks", "loss_family_checks", "loss_relation_checks"),
+    ),
     "model": ("model", "ModelCase", ("model_checks", "model_train_checks")),
     "dataset": ("dataset", "DatasetCase", ("dataset_checks", "dataset_more_checks")),
     "metric": ("metric", "MetricCase", ("metric_checks", "metric_value_checks")),

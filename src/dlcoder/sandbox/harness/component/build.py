@@ -144,6 +144,23 @@ class Builder:
         ordered = [arguments.pop(name) for name in positional if name in arguments]
         return self.target(*ordered, **arguments)
 
+    def adopt_sizes(self) -> None:
+        """Let symbols have the sizes that the constructor's or function's arguments state; the contract goes first."""
+        for symbol, names in _SIZES.items():
+            given = "num_classes" in self.contract.given and symbol == "C"
+            value = next((v for v in map(self._own, names) if type(v) is int and v > 1), None)
+            if value is not None and not given and symbol not in self.contract.given_sizes():
+                self.contract.sizes[symbol] = value
+
+    def _own(self, name: str) -> Any:
+        if self.is_class:
+            return self.default(name)
+        try:
+            parameter = inspect.signature(self.target).parameters.get(name)
+        except (TypeError, ValueError):
+            return None
+        return None if parameter is None or parameter.default is parameter.empty else parameter.default
+
     def default(self, name: str) -> Any:
         """The value that a constructor argument has here."""
         if name in self.arguments:
@@ -163,6 +180,11 @@ _CLASSES = (
     "n_cls",
     "num_class",
 )
+
+_SIZES = {
+    "C": (*_CLASSES, "vocab_size", "n_vocab", "nb_class", "n_labels", "num_tags"),
+    "D": ("embedding_dim", "embedding_size", "embed_dim", "emb_dim", "feat_dim", "feature_dim", "in_features", "dim"),
+}
 
 
 def _tiny_model() -> nn.Module:

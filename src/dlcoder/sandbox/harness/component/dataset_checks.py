@@ -404,6 +404,7 @@ def ranks(case: DatasetCase) -> Measured:
     if replicas is None or "rank" not in case.builder.parameters:
         raise Skip("the sampler knows no ranks")
     line = case.source.point(r"\[self\.rank|rank", r"num_replicas|world", r"yield|return iter")
+    replaced = case.source.first(r"replacement\s*=\s*True|multinomial|randint|choices\(")
     for world in (2, 3, 4):
         parts = [_flat(case.make(**{replicas: world, "rank": rank})) for rank in range(world)]
         drawn = [index for part in parts for index in part]
@@ -414,6 +415,15 @@ def ranks(case: DatasetCase) -> Measured:
             raise Broken(
                 str(sizes), "equal lengths", "Ranks get unequal numbers: one waits forever.", f"Pad at {line}."
             )
+        if replaced:
+            if any(part == parts[0] for part in parts[1:]):
+                raise Broken(
+                    "equal draws",
+                    "draws of their own",
+                    "Two ranks draw alike.",
+                    f"Give each rank its own part at {line}.",
+                )
+            continue
         left_out = world * _batch_size(case.make(**{replicas: world, "rank": 0}))
         if len(missing) >= left_out:
             why = f"With {world} ranks, {len(missing)} samples are never drawn."

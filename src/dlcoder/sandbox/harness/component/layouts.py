@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .contract import Spec, is_embedding, is_prediction, is_target, is_weight
+from . import roles
+from .contract import Spec, is_embedding, is_prediction, is_target
+from .pairing import Pair, pairs
 from .source import Source
 
 
@@ -116,7 +118,7 @@ LAYOUTS = (
         (("B", "D"), "real"),
         (("B", "D"), "real"),
         (r"gaussian|laplace|mse|l1|l2|mae|huber|charb|rmse|smooth_?l1|log_?cosh|" r"quantile|pinball|regress|mape"),
-        r"\.abs\(\)|- ?target|mse_loss|l1_loss",
+        r"\.abs\(\)|- ?(self\.)?(target|y|gt)|mse_loss|l1_loss|\.pow\(2\)|\.square\(",
     ),
     Layout("counts", (("B", "D"), "real"), (("B", "D"), "counts"), r"poisson|count", r"poisson"),
     Layout(
@@ -211,6 +213,7 @@ class Guess:
     family: str
     specs: tuple[Spec, ...]
     score: float
+    pairs: tuple[Pair, ...] = ()
 
 
 def guesses(
@@ -225,10 +228,13 @@ def guesses(
         layouts: What to try.
     """
     names = [p.name for p in parameters]
-    special = _special(names, name)
+    documented = documented_shapes(parameters, source)
+    special = _special(names, name, source, documented)
     if special is not None:
         return [special]
-    documented = documented_shapes(parameters, source)
+    parts = _of_parts(names, source, documented)
+    if parts is not None:
+        return [parts]
     found = [
         _with_extras(layout, names, documented, _score(layout, name, names, source, documented)) for layout in layouts
     ]
@@ -237,31 +243,61 @@ def guesses(
         given = _from_documents(names, documented, name, source)
         found = ([given] if given else []) + found
     several = _all_documented(names, documented) if len(names) > 3 else None
-    return ([several] if several else []) + found
+    return [other for guess in ([several] if several else []) + found for other in _variants(guess, documented)]
 
 
-def _special(names: list[str], name: str) -> Guess | None:
-    """Families that names alone betray."""
+def _special(names: list[str], name: str, source: Source, documented: dict[str, Any]) -> Guess | None:
+    """Families that names alone betray, in the documented shapes."""
+    found = roles.special(names, name, source.code(), f"{name} {source.docs()}".lower())
+    if found is not None:
+        family, specs = found
+        kept = ("ctc", "critics", "moments", "ordinal")
+        shaped = [
+            replace(s, shape=documented[s.name][0]) if s.name in documented and family not in kept else s for s in specs
+        ]
+        return Guess(family, tuple(shaped), 9)
     joined = " ".join(names).lower()
     real = ("N", "D")
-    if len(names) >= 3 and re.search(r"anchor|^a p n|query pos", joined):
-        return Guess("triplet", tuple(Spec(n, real, "real") for n in names), 9)
-    if len(names) == 2 and re.search(r"(mu|mean)\w* (log_?var|log_?sigma|log_?std)", joined):
-        return Guess("moments", tuple(Spec(n, ("B", "D"), "real") for n in names), 9)
-    if len(names) == 2 and re.search(r"\b(d_)?(fake|real)\w* (d_)?(fake|real)", joined):
-        return Guess("critics", tuple(Spec(n, ("B", 1), "real") for n in names), 9)
     signed = re.match(
         r"(x|input|emb\w*?|feat\w*?|out\w*?)_?1 (x|input|emb\w*?|feat\w*?|out\w*?)_?2 (target|y|labels?)$", joined
     )
     if signed and len(names) == 3:
         shape = ("N",) if "rank" in name.lower() else real
-        specs = (Spec(names[0], shape, "real"), Spec(names[1], shape, "real"), Spec(names[2], ("N",), "signs"))
-        return Guess("signed-pair", specs, 9)
+        return Guess(
+            "signed-pair",
+            (Spec(names[0], shape, "real"), Spec(names[1], shape, "real"), Spec(names[2], ("N",), "signs")),
+            9,
+        )
     if len(names) == 1:
         return Guess("single", (Spec(names[0], ("B", "D"), "real"),), 1)
     if not names:
         return Guess("none", (), 1)
     return None
+
+
+def _of_parts(names: list[str], source: Source, documented: dict[str, Any]) -> Guess | None:
+    """The inputs of a loss of several parts: fields of dictionaries, or more than one pair that the code compares."""
+    fields = any(map(roles.is_field, names))
+    found = pairs(source.node_in_focus() or source.tree, list(dict.fromkeys(n.split(".")[0] for n in names)))
+    found = [pair for pair in found if pair.pred in names and pair.target in names]
+    if not found or not (fields or (len(names) >= 4 and len(found) >= 2)):
+        return None
+    family = {"binary": "multilabel", "indexed": "classes"}.get(found[0].kind, found[0].kind)
+    return Guess(family, tuple(roles.compared(names, found, documented)), 9, tuple(found))
+
+
+def _variants(guess: Guess, documented: dict[str, Any]) -> list[Guess]:
+    """A candidate, and the same with its masks and weights in other shapes that nothing documents."""
+    if len(guess.specs) < 3:
+        return [guess]
+    found = []
+    for choice in range(5):
+        specs = [*guess.specs[:2]]
+        for spec in guess.specs[2:]:
+            options = [spec] if spec.name in documented else roles.alternatives(spec, guess.specs[0].shape)
+            specs.append(options[min(choice, len(options) - 1)])
+        found.append(replace(guess, specs=tuple(specs)))
+    return list(dict.fromkeys(found))
 
 
 _VIEWS = re.compile(
@@ -273,7 +309,7 @@ def _score(layout: Layout, name: str, names: list[str], source: Source, document
     code = source.code()
     score = 2.0 if layout.words and re.search(layout.words, _snake(name)) else 0.0
     score += 1.0 if layout.code and re.search(layout.code, code) else 0.0
-    unpacked = _unpacked_rank(code, names)
+    unpacked = unpacked_rank(code, names)
     if unpacked:
         score += 3.0 if unpacked == len(layout.pred[0]) else -2.0
     first, second = names[0], names[1]
@@ -291,16 +327,21 @@ def _score(layout: Layout, name: str, names: list[str], source: Source, document
         score += 0.5
     if "mask" in second and len(layout.target[0]) >= 3:
         score += 0.5
-    if re.search(r"prob", first) and layout.pred[1] == "unit":
-        score += 2.0
-    return score
+    return score + _score_of_pred(layout, first)
+
+
+def _score_of_pred(layout: Layout, name: str) -> float:
+    """What a prediction's name says: scores are no decisions, and probabilities lie between 0 and 1."""
+    if re.search(r"prob|score|logit|conf", name) and layout.pred[1] in ("labels", "multihot"):
+        return -4.0
+    return 2.0 if re.search(r"prob", name) and layout.pred[1] == "unit" else 0.0
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _unpacked_rank(code: str, names: list[str]) -> int:
+def unpacked_rank(code: str, names: list[str]) -> int:
     """The number of dimensions that the code unpacks a prediction into, as in `b, c, h, w = logits.shape`."""
     for left, name in re.findall(r"^\s*([\w, *]+?)\s*=\s*(\w+)\.(?:shape|size\(\))\s*$", code, re.M):
         if name == names[0] and "," in left and "*" not in left:
@@ -308,7 +349,18 @@ def _unpacked_rank(code: str, names: list[str]) -> int:
     return 0
 
 
-_SHAPE = re.compile(r"[(\[]\s*([A-Za-z]\w*(?:\s*[*/]\s*\w+)?|\d+)((?:\s*[,x]\s*(?:[A-Za-z]\w*|\d+))*)\s*,?\s*[)\]]")
+_ENTRY = r"(?:[A-Za-z]\w*|\d+)(?:\s*[-+*/]{1,2}\s*\w+)?"
+_SHAPE = re.compile(rf"[(\[]\s*{_ENTRY}(?:\s*[,x]\s*{_ENTRY})*\s*,?\s*[)\]]")
+_WORDS = {
+    "B": r"batch(_?size)?|bs|bsz|batches",
+    "C": r"(num_?|n_?)?(class(es)?|labels)|vocab(_?size)?|ncls|num_?cls",
+    "T": r"seq(_?len(gth)?)?|sequence(_length)?|length|time(_?steps?)?|steps|t(_?max)?|max_len",
+    "H": r"height",
+    "W": r"width",
+    "D": r"(embed(ding)?_?|hidden_?|feat(ure)?_?|model_?)?(dims?|size)|features?|channels|d_model|(n_)?mels|embed",
+    "Q": r"(n_?|num_?)?quantiles?",
+}
+"""Words that documented shapes use in place of a symbol."""
 
 
 _CODE = re.compile(r"^\s*(def|class|return|if|for|assert)\b|^\s*[\w.\[\], ]+=[^=]|>>>|=\s*[\w.]+\(")
@@ -323,20 +375,46 @@ def documented_shapes(parameters: list[inspect.Parameter], source: Source) -> di
         if annotated:
             found[parameter.name] = (tuple(annotated.group(1).upper().split()), str(parameter.annotation))
             continue
-        for line in re.findall(rf"^.*\b{re.escape(parameter.name)}\b.*$", body, re.M):
-            shape = _shape_in(re.split(rf"\b{re.escape(parameter.name)}\b", line, maxsplit=1)[1])
-            if shape and not _CODE.search(line):
-                found[parameter.name] = (shape, line)
+        stem = parameter.name.split("_")[0]
+        shared = sum(other.name.split("_")[0] == stem for other in parameters) > 1
+        for name in (parameter.name, stem) if shared else (parameter.name,):
+            stated = _stated_shape(name, body)
+            if stated is not None:
+                found[parameter.name] = stated
                 break
     return found
 
 
+def _stated_shape(name: str, body: str) -> tuple[tuple[str, ...], str] | None:
+    """The shape that a comment or a line of documentation gives after a name, and the line."""
+    for line in re.findall(rf"^.*\b{re.escape(name)}\b.*$", body, re.M):
+        line = line.split("#", 1)[1] if "#" in line else line
+        parts = re.split(rf"\b{re.escape(name)}\b", line, maxsplit=1)
+        shape = _shape_in(parts[1]) if len(parts) > 1 else None
+        if shape and not _CODE.search(line):
+            return shape, line
+    return None
+
+
 def _shape_in(text: str) -> tuple[str, ...] | None:
     for match in _SHAPE.finditer(text):
-        parts = [p.strip() for p in re.split(r"[,x]", match.group(0).strip("()[] ")) if p.strip()]
-        if all(re.fullmatch(r"[A-Z]\w?|\d+|[bchwntdk]", part) for part in parts):
-            return tuple(part.upper() for part in parts)
+        parts = [p.strip() for p in re.split(r",|\sx\s", match.group(0).strip("()[] ")) if p.strip()]
+        if len(parts) == 1 and " x " not in text and re.fullmatch(r"[A-Z]( ?x ?\w)+", parts[0]):
+            parts = parts[0].split("x")
+        symbols = [_symbol(part) for part in parts]
+        wordy = any(not re.fullmatch(r"[A-Z]\w?|\d+|[a-z]", part) for part in parts)
+        if all(symbols) and (not wordy or symbols[0] in ("B", "N")):
+            return tuple(symbols)
     return None
+
+
+def _symbol(part: str) -> str:
+    """A documented entry as a symbol, a number or arithmetic on them; empty if it is a plain word."""
+    if re.fullmatch(r"[A-Z]\w?|\d+|[bchwntdk]", part):
+        return part.upper()
+    if re.fullmatch(r"[A-Z]\s*([-+*]|//)\s*\d+", part):
+        return part
+    return next((symbol for symbol, words in _WORDS.items() if re.fullmatch(words, part.lower())), "")
 
 
 _INDICES = r"int64|long|class ind|indices|class label"
@@ -389,6 +467,9 @@ def _from_documents(names: list[str], documented: dict[str, Any], name: str, sou
         return _with_extras(special, names, documented, 8.0)
     fewer = len(target_shape) < len(pred_shape)
     target_role = "labels" if fewer else _target_role(target_line.lower(), _words_after(names[1], target_line, names))
+    if not fewer and not target_role and _is_regression(pred_shape, name, source):
+        shaped = Layout("regression", (pred_shape, "real"), (target_shape, "real"))
+        return _with_extras(shaped, names, documented, 8.0)
     candidates = [la for la in LAYOUTS if len(la.pred[0]) == len(pred_shape) and len(la.target[0]) == len(target_shape)]
     if target_role == "labels" and is_embedding(names[0]):
         target_role = "ids"
@@ -402,6 +483,15 @@ def _from_documents(names: list[str], documented: dict[str, Any], name: str, sou
     role = "unit" if re.search(r"probabilit", pred_line.lower()) and best.pred[1] == "logits" else best.pred[1]
     shaped = replace(best, pred=(pred_shape, role), target=(target_shape, target_role or best.target[1]))
     return _with_extras(shaped, names, documented, 8.0)
+
+
+def _is_regression(pred: tuple[str, ...], name: str, source: Source) -> bool:
+    """Whether a loss of two inputs of one shape compares numbers: by its name, else by its code."""
+    layout = FAMILIES["regression"]
+    if pred[0] not in ("B", "T") or "C" in pred or (len(pred) == 4 and pred[1] in ("1", "3")):
+        return False
+    binary = re.search(r"sigmoid|bce|binary_cross|dice|focal|one_hot", source.code(), re.I)
+    return bool(re.search(layout.words, _snake(name)) or (re.search(layout.code, source.code()) and not binary))
 
 
 def _all_documented(names: list[str], documented: dict[str, Any]) -> Guess | None:
@@ -426,8 +516,7 @@ def _stated(name: str, documented: dict[str, Any], names: list[str]) -> Spec:
         return Spec(name, shape, "boxes")
     if is_prediction(name) and "C" in shape:
         return Spec(name, shape, "logits")
-    extra = _extra(name, FAMILIES["regression"], documented)
-    return replace(extra, shape=shape)
+    return roles.extra(name, shape, shape, shape)
 
 
 def _with_extras(layout: Layout, names: list[str], documented: dict[str, Any], score: float) -> Guess:
@@ -436,16 +525,6 @@ def _with_extras(layout: Layout, names: list[str], documented: dict[str, Any], s
     if is_target(names[0]) and is_prediction(names[1]) and not is_prediction(names[0]):
         specs = [Spec(names[0], *layout.target), Spec(names[1], *layout.pred)]
     for name in names[2:]:
-        specs.append(_extra(name, layout, documented))
+        stated = documented[name][0] if name in documented else None
+        specs.append(roles.extra(name, layout.pred[0], layout.target[0], stated))
     return Guess(layout.name, tuple(specs), score)
-
-
-def _extra(name: str, layout: Layout, documented: dict[str, Any]) -> Spec:
-    shape = documented[name][0] if name in documented else None
-    if is_weight(name):
-        return Spec(name, shape or layout.target[0], "weights")
-    if re.search(r"mask|valid", name):
-        return Spec(name, shape or layout.target[0], "boolmask")
-    if re.search(r"var|sigma|std|scale|uncert", name) and "log" not in name:
-        return Spec(name, shape or layout.pred[0], "positive")
-    return Spec(name, shape or layout.pred[0], "real")

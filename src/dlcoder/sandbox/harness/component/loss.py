@@ -18,11 +18,27 @@ from .call import needed, scalar, signature_of
 from .contract import Contract, Spec, is_prediction, is_target
 from .core import Broken, Skip, Subject, reseed
 from .layouts import BINARY, INDEXED, Guess, family_of, guesses
+from .pairing import Fields, Pair, assembled, fields
+from .roles import MEAN, SPREAD
 from .source import Source
 
 Inputs = dict[str, Tensor]
 _TRUTH = re.compile(r"^(?:targets?|gt|true)_|_(?:targets?|labels?|gt|true)$")
 _LEARNED = ("real", "logits", "boxes", "unit")
+_IGNORES = (
+    "ignore_index",
+    "ignore_label",
+    "ignore_value",
+    "ignore_id",
+    "void_label",
+    "pad_id",
+    "pad_idx",
+    "pad_index",
+    "padding_idx",
+    "pad_token_id",
+    "pad_token",
+)
+"""Arguments and attributes that hold the ignored label."""
 _IGNORED = (255, -100, -1)
 """Numbers that stand for no class wherever they are used as labels."""
 
@@ -36,6 +52,14 @@ def suits(value: Any) -> int:
         score += 1 if issubclass(value, nn.Module) else 0
         return score
     return score + (1 if len(inspect.signature(value).parameters) >= 1 else 0)
+
+
+class _Field(inspect.Parameter):
+    """A parameter that may be called "outputs.box"."""
+
+    def __init__(self, name: str, kind: Any) -> None:
+        super().__init__("field", kind)
+        self._name = name
 
 
 class LossCase(Subject):
@@ -60,6 +84,8 @@ class LossCase(Subject):
         self.pred = ""
         self.target = ""
         self._module: Any = None
+        self.pairs: tuple[Pair, ...] = ()
+        self._fields: dict[str, Fields] = {}
         self._written: int | None = None
 
     def prepare(self) -> None:
@@ -69,6 +95,7 @@ class LossCase(Subject):
             Broken: It cannot be built, or nothing that was tried can be passed to it.
         """
         self.builder.prepare()
+        self.builder.adopt_sizes()
         module = self.fresh()
         stated = self.contract.specs()
         named = tuple(spec.name for spec in stated or ())
@@ -100,7 +127,17 @@ class LossCase(Subject):
 
     def _candidates(self, parameters: list[inspect.Parameter]) -> list[Guess]:
         self._count_quantiles()
-        return guesses(parameters, self.builder.target.__name__, self.source)
+        return guesses(self._expanded(parameters), self.builder.target.__name__, self.source)
+
+    def _expanded(self, parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
+        """The parameters, dictionaries and records among them as one for each field that the code reads."""
+        node = self.source.node_in_focus()
+        self._fields = fields(node, [p.name for p in parameters]) if node is not None else {}
+        found: list[inspect.Parameter] = []
+        for parameter in parameters:
+            names = self._fields[parameter.name].names if parameter.name in self._fields else ()
+            found += [_Field(f"{parameter.name}.{name}", parameter.kind) for name in names] or [parameter]
+        return found
 
     def _count_quantiles(self) -> None:
         """Let Q be the number of quantiles that the constructor or the call was given."""
@@ -132,6 +169,9 @@ class LossCase(Subject):
         rest = [n for n in names if n != self.pred]
         teacher = next((n for n in rest if "teacher" in n), None)
         self.target = teacher or next((n for n in rest if is_target(n)), rest[0] if rest else "")
+        self.pairs = guess.pairs
+        if self.pairs:
+            self.pred, self.target = self.pairs[0].pred, self.pairs[0].target
         self.family = guess.family or family_of(by_name.get(self.pred), by_name.get(self.target))
 
     def _try(self) -> None:
@@ -195,6 +235,9 @@ class LossCase(Subject):
         table = {**self.contract.sizes, **(sizes or {}), **changed}
         generator = torch.Generator().manual_seed(seed)
         drawn = {spec.name: values.make(spec, self.contract, generator, table) for spec in self.specs}
+        if self.family in INDEXED and (label := self.ignore_index) is not None and self.target in drawn:
+            # A label that is also ignored, as padding of index 0 is, takes no part in ordinary inputs.
+            drawn[self.target][drawn[self.target] == label] = self.counted_labels()[0]
         for spec in self.specs:
             if spec.role == "pair" and self.pred in drawn:
                 drawn[spec.name] = drawn[self.pred] + 0.3 * drawn[spec.name]
@@ -223,7 +266,8 @@ class LossCase(Subject):
             inputs[self.pred] = inputs[self.pred].detach().clone().requires_grad_() * 1
         self.note("input", inputs)
         plain = signature_of(component) is None or self._positional(component)
-        result = component(*inputs.values()) if plain else component(**inputs)
+        arguments = assembled(inputs, self._fields)
+        result = component(*arguments.values()) if plain else component(**arguments)
         self.note("output", result)
         return result
 
@@ -231,7 +275,7 @@ class LossCase(Subject):
         signature = signature_of(component)
         assert signature is not None
         known = {n for n, p in signature.parameters.items() if p.kind not in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)}
-        return not all(spec.name in known for spec in self.specs)
+        return not all(spec.name.split(".")[0] in known for spec in self.specs)
 
     def loss(self, inputs: Inputs, module: Any = None) -> Tensor:
         """The loss as one number: the mean where it returns more than one."""
@@ -260,7 +304,7 @@ class LossCase(Subject):
         pred, target = inputs[self.pred], inputs[self.target]
         role = self.spec(self.pred).role
         if self.family in INDEXED:
-            labels = self._plain_labels(inputs)
+            labels = torch.roll(self._plain_labels(inputs), -self.ahead, dims=-1)
             hot = nn.functional.one_hot((labels + shift) % self.classes, self.classes).movedim(-1, self.class_dim)
             certain = hot.to(pred.dtype)
         else:
@@ -268,6 +312,13 @@ class LossCase(Subject):
         if role in ("unit", "probs"):
             return {**inputs, self.pred: certain.clamp(1e-4, 1 - 1e-4)}
         return {**inputs, self.pred: (certain * 2 - 1) * strength}
+
+    @property
+    def ahead(self) -> int:
+        """How many positions later the label of a prediction stands: 1 where the loss itself shifts tokens."""
+        code = self.source.code()
+        shifts = re.search(r":\s*-1\b", code) and re.search(r"\b1\s*:", code)
+        return 1 if self.family == "tokens" and shifts else 0
 
     def _plain_labels(self, inputs: Inputs) -> Tensor:
         labels = inputs[self.target]
@@ -290,16 +341,19 @@ class LossCase(Subject):
         """The ignored label: the contract's, the constructor's, or the attribute's."""
         if self.family not in INDEXED:
             return None
-        for value in (
-            self.contract.ignore_index,
-            self.builder.default("ignore_index"),
-            getattr(self.module, "ignore_index", None),
-            self.call_default("ignore_index"),
-            self._written,
-        ):
+        named = [
+            value
+            for name in _IGNORES
+            for value in (self.builder.default(name), getattr(self.module, name, None), self.call_default(name))
+        ]
+        for value in (self.contract.ignore_index, *named, self._written):
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
         return None
+
+    def counted_labels(self) -> list[int]:
+        """The labels of classes that are not ignored."""
+        return [label for label in range(self.classes) if label != self.ignore_index]
 
     def call_default(self, name: str) -> Any:
         """The default of an argument of the call, None if there is none."""
@@ -341,18 +395,26 @@ class LossCase(Subject):
         """Further predictions, known by a target of their own: box_pred beside box_target, reg beside target_reg."""
         words = r"pred(?:iction)?s?|logits?|hat|outputs?|out"
         truths = {_TRUTH.sub("", spec.name) for spec in self.specs if _TRUTH.search(spec.name)}
-        found = []
+        found = [pair.pred for pair in self.pairs[1:] if pair.pred != self.pred]
         for spec in self.specs:
             base = re.sub(rf"^(?:{words})_|_(?:{words})$", "", spec.name)
             fixed = _TRUTH.search(spec.name) or re.search(r"teacher|old|ref|prior|ema|frozen", spec.name)
-            if spec.name != self.pred and not fixed and base in truths and spec.role in _LEARNED:
+            if spec.name not in (self.pred, *found) and not fixed and base in truths and spec.role in _LEARNED:
                 found.append(spec.name)
         return found
+
+    def posterior(self) -> list[str]:
+        """Mean and log-variance of a latent beside a reconstruction: a term of their own, 0 where both are 0."""
+        names = [s.name for s in self.specs if s.name not in (self.pred, self.target)]
+        mean = [n for n in names if re.fullmatch(MEAN, n.lower())]
+        spread = [n for n in names if re.fullmatch(SPREAD, n.lower())]
+        return [*mean, *spread] if mean and spread else []
 
     def has_truth(self) -> bool:
         """Whether the second input is meant as the truth, by its name or by the contract's word."""
         given = (self.contract.get("inputs") or {}).get(self.target)
-        return is_target(self.target) or (isinstance(given, dict) and "role" in given)
+        rebuilt = "recon" in self.pred and self.target in ("x", "input", "inputs", "image", "images", "original")
+        return is_target(self.target) or rebuilt or bool(self.pairs) or (isinstance(given, dict) and "role" in given)
 
     def has_truth_or_pair(self) -> bool:
         """Whether there are a prediction in numbers and something to compare it with."""
@@ -360,8 +422,10 @@ class LossCase(Subject):
 
     def plain_extras(self) -> bool:
         """Whether every further input is one that leaves the loss's meaning alone (weights, masks)."""
-        extra = [s for s in self.specs if s.name not in (self.pred, self.target)]
-        return all(spec.role in ("weights", "boolmask", "positive") for spec in extra)
+        held = {name for pair in self.pairs for name in (pair.pred, pair.target)}
+        held |= set(self.posterior())
+        extra = [s for s in self.specs if s.name not in (self.pred, self.target, *held)]
+        return all(spec.role in ("weights", "boolmask", "positive", "lengths") for spec in extra)
 
     def attempt(self, function: Callable[[], Any]) -> Any:
         """The result of a call, or None if it raises."""

@@ -35,9 +35,9 @@ def reduction_modes(case: LossCase) -> Measured:  # noqa: C901
             raise _wrong_mode(case, mode, "no gradient", "a gradient in every mode")
     if modules["none"] is None:
         return _mean_and_sum(case, inputs, modules)
-    parts = scalar(case.raw(inputs, modules["none"]))
+    parts = case.attempt(lambda: scalar(case.raw(inputs, modules["none"])))
     if parts is None or parts.dim() == 0:
-        if not _offers_none(case):
+        if parts is None or not _offers_none(case):
             return _mean_and_sum(case, inputs, modules)
         raise _wrong_mode(case, "none", "one number", "one value per element")
     expected = {"sum": judge.total(parts), "mean": judge.total(parts) / max(parts.numel(), 1)}
@@ -74,7 +74,9 @@ def _offers_none(case: LossCase) -> bool:
     annotation = str(case.builder.parameters["reduction"].annotation)
     if "Literal" in annotation:
         return "none" in annotation
-    return bool(re.search(r"[\"'`]none[\"'`]", case.source.text, re.I))
+    named = [bool(re.search(rf"==\s*[\"']{mode}[\"']", case.source.code())) for mode in ("mean", "sum")]
+    # Whoever tells "mean" and "sum" apart from the rest, without refusing the rest, offers a third mode.
+    return all(named) or bool(re.search(r"[\"'`]none[\"'`]", case.source.text, re.I))
 
 
 def _weighted(case: LossCase, got: float, parts: Tensor) -> bool:

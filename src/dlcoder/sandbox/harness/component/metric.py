@@ -52,6 +52,7 @@ class MetricCase(LossCase):
         """
         if self.builder.is_class:
             self.builder.prepare()
+            self.builder.adopt_sizes()
             if self._is_meter():
                 return
             found = {"update": _UPDATE, "compute": _COMPUTE, "reset": _RESET, "merge": _MERGE}

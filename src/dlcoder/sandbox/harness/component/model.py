@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from .build import Builder
 from .call import flat_outputs, needed, signature_of
 from .contract import Contract, Spec
 from .core import Broken, Skip, Subject, reseed
-from .layouts import documented_shapes
+from .layouts import documented_shapes, unpacked_rank
 from .source import Source
 
 Inputs = dict[str, Tensor]
@@ -55,7 +56,7 @@ class ModelCase(Subject):
         stated = self.contract.specs()
         parameters = needed(model, named=tuple(spec.name for spec in stated or ()), truth=False)
         if stated:
-            self.specs = stated
+            self.specs = [_as_graph(spec, self.contract) for spec in stated]
             first = self._works(model)
             if first is not None:
                 raise first
@@ -67,8 +68,21 @@ class ModelCase(Subject):
         names = [p.name for p in parameters] or ["x"]
         documented = documented_shapes(parameters, self.source)
         ran: list[Spec] = []
-        for spec in candidates(model, names[0], self.contract, documented.get(names[0], ((), ""))[0]):
-            for others in _together([_companions(name, spec, documented.get(name)) for name in names[1:]]):
+        shape = documented.get(names[0], ((), ""))[0] or ("B",) * unpacked_rank(self.source.code(), names)
+        likely = candidates(model, names[0], self.contract, shape)
+        channels = next((c for c in map(self.builder.default, _CHANNELS) if type(c) is int), None)
+        if len(shape) == 5 and channels:
+            likely.insert(0, Spec(names[0], ("B", 4, channels, 16, 16), "real"))
+        exact = self._exact(names[0])
+        likely = ([exact] if exact else []) + likely
+        if any(re.match(GRAPH, name) for name in names[1:]):
+            likely = [replace(spec, shape=("N", *spec.shape[1:])) for spec in likely if len(spec.shape) == 2]
+        for spec in likely:
+            known = {name: self._exact(name) for name in names[1:]}
+            options = [
+                [e] if (e := known[n]) else _companions(n, spec, documented.get(n), self.contract) for n in names[1:]
+            ]
+            for others in _together(options):
                 self.specs = [spec, *others]
                 broken = self._works(model)
                 first = first or broken
@@ -80,6 +94,17 @@ class ModelCase(Subject):
             if ran:
                 return self._settle(ran)
         raise first or Broken("no inputs", "an input", "No input could be guessed.", "State contract.inputs.")
+
+    def _exact(self, name: str) -> Spec | None:
+        """A real input whose documented shape names constructor arguments, as in `x: (B, in_features)`."""
+        stated = re.search(rf"\b{name}\b[^\n()]{{0,12}}\(([^()]*)\)", self.source.docs_in_focus())
+        entries: list[Any] = []
+        for part in stated.group(1).split(",") if stated else ():
+            word = part.strip()
+            size = self.builder.default(word)
+            entries.append(size if type(size) is int else word.upper() if re.fullmatch(r"[A-Z]", word) else None)
+        sized = any(isinstance(entry, int) for entry in entries)
+        return Spec(name, tuple(entries), "real") if sized and None not in entries else None
 
     def _settle(self, specs: list[Spec]) -> None:
         self.specs = specs
@@ -144,6 +169,10 @@ class ModelCase(Subject):
         """Every floating tensor that comes out, with the graph."""
         return flat_outputs(self.call(model, inputs))
 
+    def spec(self, name: str) -> Spec:
+        """The input of that name."""
+        return next(spec for spec in self.specs if spec.name == name)
+
     @property
     def main(self) -> Spec:
         """The first input."""
@@ -160,6 +189,8 @@ class ModelCase(Subject):
         Raises:
             Skip: There are none.
         """
+        if any(re.match(GRAPH, spec.name) for spec in self.specs):
+            raise Skip("nodes of one graph are no batch of samples")
         found = [i for i, value in enumerate(outputs) if value.dim() and value.shape[0] == self.batch]
         if not found and all(value.dim() for value in outputs) and self.main.shape and str(self.main.shape[0]) == "B":
             alone = self.outputs(self.evaluated, self.inputs(B=2))
@@ -197,6 +228,7 @@ def candidates(model: nn.Module, name: str, contract: Contract, shape: tuple[str
         found += [Spec(name, shape, role, high=high) for shape, role, high in _from_layer(module, contract)]
     fixed = [("B", 3, 32, 32), ("B", 3, 64, 64), ("B", 3, 224, 224), ("B", 16), ("B", "T", 16), ("B", 1, 28, 28)]
     found += [Spec(name, shape, "real") for shape in fixed]
+    found += [Spec(name, ("B", 4, *s.shape[1:]), s.role) for s in found if len(s.shape) == 4 and s.shape[-1] == 16]
     unique: list[Spec] = []
     for spec in found:
         if spec not in unique:
@@ -231,10 +263,34 @@ def _from_layer(module: nn.Module, contract: Contract) -> list[tuple[tuple[Any, 
     return []
 
 
-def _companions(name: str, main: Spec, documented: tuple[tuple[str, ...], str] | None) -> list[Spec]:
+_CHANNELS = ("in_channels", "input_channels", "in_chans", "channels")
+
+GRAPH = r"edge_?(index|list|s$)|adj"
+"""Names of inputs that say which nodes of a graph are joined."""
+
+
+def _as_graph(spec: Spec, contract: Contract) -> Spec:
+    """An adjacency as zeros and ones, edges as indices of nodes; any other input as it is."""
+    if re.match(r"adj", spec.name) and spec.role == "real":
+        return replace(spec, role="multihot")
+    if re.match(r"edge_?(index|list)", spec.name):
+        return replace(spec, role="tokens", high=spec.high or float(contract.sizes["N"]))
+    return spec
+
+
+def _companions(
+    name: str, main: Spec, documented: tuple[tuple[str, ...], str] | None, contract: Contract
+) -> list[Spec]:
     """What a further required input may be, by its name and documentation, the likeliest first."""
+    if re.match(GRAPH, name):
+        shapes = (("N", "N"), (2, 12)) if name.startswith("adj") else ((2, 12), (12, 2))
+        return [Spec(name, s, "multihot" if s[0] == "N" else "tokens", high=float(contract.sizes["N"])) for s in shapes]
+    if re.match(r"edge_(attr|weight|feat)", name):
+        return [Spec(name, (12,), "positive"), Spec(name, (12, main.shape[-1]), "real")]
+    if re.fullmatch(r"batch(_?ind(ex|ices))?", name):
+        return [Spec(name, main.shape[:1], "tokens", high=1.0)]
     if "mask" in name:
-        return _masks(name, documented)
+        return _masks(name, main, documented)
     if re.fullmatch(r"t|ts?teps?|timesteps?|time|step|noise_level", name):
         return [Spec(name, ("B",), "tokens", high=10)]
     if re.fullmatch(r"y|labels?|class_labels?|classes|targets?", name):
@@ -244,12 +300,16 @@ def _companions(name: str, main: Spec, documented: tuple[tuple[str, ...], str] |
     return [Spec(name, main.shape, main.role, high=main.high)]
 
 
-def _masks(name: str, documented: tuple[tuple[str, ...], str] | None) -> list[Spec]:
+def _masks(name: str, main: Spec, documented: tuple[tuple[str, ...], str] | None) -> list[Spec]:
     """Masks of the documented shape, else one entry per position: booleans or numbers, for padding or for the rest."""
     shape = documented[0] if documented else ("B", "T")
+    if len(shape) == 2 and len(main.shape) == 3 and main.shape[1] == "T":
+        shape = main.shape[:2]
     words = documented[1].lower() if documented else ""
-    pads = re.search(r"pad_?(ding)?_mask", name) or re.search(r"(true|1|one)\b[^.;]*\b(pad|ignore|exclude|mask)", words)
-    keeps = re.search(r"(true|1|one)\b[^.;]*\b(valid|keep|kept|real|attend|observed|token)", words)
+    pads = re.search(r"pad_?(ding)?_mask", name) or re.search(
+        r"(true|1|one)\b[^.,;]*\b(pad|ignore|exclude|mask)", words
+    )
+    keeps = re.search(r"(true|1|one)\b[^.,;]*\b(valid|keep|kept|real|attend|observed|token)", words)
     if pads:
         return [Spec(name, shape, "pad_true")]
     certain = bool(keeps) or bool(re.search(r"att(entio)?n_mask|valid|keep", name))

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import judge
+from .call import signature_of
 from .core import Battery, Broken, Measured, Skip, reseed
 from .model import Inputs, ModelCase
 from .trace import divergence, nonfinite_line, traced
@@ -169,6 +170,8 @@ def inputs_count(case: ModelCase) -> Measured:
 
 def _moves(case: ModelCase, base: list[Tensor], inputs: Inputs, name: str, seed: int) -> bool:
     other = case.inputs(seed)[name]
+    if case.spec(name).role == "lengths":
+        other = (inputs[name] - 1).clamp(min=1)
     if judge.identical(other, inputs[name]):
         other = 1 - other if other.dtype == torch.int64 else (~other if other.dtype == torch.bool else other)
     got = case.outputs(case.evaluated, {**inputs, name: other})
@@ -189,6 +192,7 @@ def batch_independence(case: ModelCase) -> Measured:
             mixed[name][0] = other[name][0]
     got = case.outputs(case.evaluated, mixed)
     gap = max(judge.distance(base[i][1:], got[i][1:]) for i in chosen)
+    gap = max(gap, _reordered(case, inputs, base, chosen))
     if gap <= 1e-4 * case.scale(base):
         return Measured(f"others move by {gap:.1g}", "<= 1e-4 relative")
     where = _mixing_line(case, inputs, mixed) or case.source.point(
@@ -222,6 +226,20 @@ def _mixing_line(case: ModelCase, inputs: Inputs, mixed: Inputs) -> str:
             case.call(case.evaluated, {name: value.clone() for name, value in given.items()})
 
     return divergence(case.source, lambda: run(inputs), lambda: run(mixed), tells)
+
+
+def _reordered(case: ModelCase, inputs: Inputs, base: list[Tensor], chosen: list[int]) -> float:
+    """How far outputs move when the samples change places: each must follow its sample."""
+    order = torch.roll(torch.arange(case.batch), 1)
+    moved = {n: v[order] if v.dim() and v.shape[0] == case.batch else v for n, v in inputs.items()}
+    got = case.outputs(case.evaluated, moved)
+    drew = torch.get_rng_state()
+    reseed()
+    if not torch.equal(drew, torch.get_rng_state()):
+        return 0.0  # noise is drawn by place, not by sample
+    if [value.shape for value in got] != [value.shape for value in base]:
+        return 0.0
+    return max(judge.distance(base[i][order], got[i]) for i in chosen)
 
 
 @check("batch-size")
@@ -300,7 +318,12 @@ def _is_causal(case: ModelCase) -> bool:
     name = getattr(case.builder.target, "__name__", "")
     if re.search(r"gpt|causal|decoder_?only|autoregress|CausalLM", name, re.I):
         return True
-    pattern = r"is_causal=True|causal=True|\btril\(|\btriu\(|generate_square_subsequent_mask"
+    said = case.source.docs_in_focus().lower()
+    if re.search(
+        r"\bcausal (temporal|conv|self-attention|language|transformer|network|model|decoder)", said
+    ) and not re.search(r"(non|not|optional\w*)[ -]causal", said):
+        return True
+    pattern = r"[Cc]ausal_?[Cc]onv\w*\(|is_causal=True|causal=True|\btril\(|\btriu\(|generate_square_subsequent_mask"
     text = case.source.code() if case.source.file != case.builder.module.__dict__.get("__file__") else case.source.text
     return bool(re.search(pattern, text))
 
@@ -308,10 +331,12 @@ def _is_causal(case: ModelCase) -> bool:
 @check("causal")
 def causal(case: ModelCase) -> Measured:
     """Changing a later position leaves the outputs before it."""
-    if not case.is_sequence() or not _is_causal(case):
+    if not _is_causal(case):
         raise Skip("not a causal sequence model (contract.causal says so)")
     inputs = case.inputs()
     base = case.outputs(case.evaluated, inputs)[0]
+    if not case.is_sequence():
+        return _causal_in_time(case, inputs, base)
     length = inputs[case.main.name].shape[1]
     if base.dim() < 2 or base.shape[1] != length:
         raise Skip("its output has no position for each input position")
@@ -336,6 +361,60 @@ def causal(case: ModelCase) -> Measured:
     )
 
 
+def _causal_in_time(case: ModelCase, inputs: Inputs, base: Tensor) -> Measured:
+    """The same for signals (B, C, T), whose last dimension is time."""
+    signal = inputs[case.main.name]
+    length = signal.shape[-1]
+    if signal.dim() != 3 or not signal.is_floating_point() or base.dim() < 2 or base.shape[-1] != length:
+        raise Skip("its output has no position for each input position")
+    worst, at = 0.0, 0
+    for position in range(1, length, max(length // 8, 1)):
+        mixed = signal.clone()
+        mixed[..., position] += 1
+        got = case.outputs(case.evaluated, {**inputs, case.main.name: mixed})[0]
+        gap = judge.distance(base[..., :position], got[..., :position])
+        worst, at = max((worst, at), (gap, position))
+    if worst <= 1e-5 * case.scale([base]):
+        return Measured(f"earlier outputs move by {worst:.1g}", "0")
+    where = case.source.point(r"\bpad\(", r"padding", r"[Cc]onv1d")
+    why = "A step sees later ones: training looks excellent and forecasts fail."
+    raise Broken(f"step {at} changes earlier outputs by {worst:.3g}", "0", why, f"Pad on the left only, at {where}.")
+
+
+@check("labels-apart")
+def labels_apart(case: ModelCase) -> Measured:
+    """Labels that are given for the loss do not show in the outputs."""
+    signature = signature_of(case.evaluated)
+    known = {spec.name for spec in case.specs}
+    optional = [p.name for p in (signature.parameters.values() if signature else ()) if p.default is None]
+    name = next((n for n in optional if n in ("labels", "targets", "label", "target") and n not in known), None)
+    if name is None:
+        raise Skip("it takes no labels for a loss")
+    inputs = case.inputs()
+    plain = case.outputs(case.evaluated, inputs)
+    found = _with_labels(case, name, inputs, plain)
+    if found is None:
+        raise Skip(f"{name} of no usual shape are accepted")
+    same = [value for value in found if value.dim() and any(v.shape == value.shape for v in plain)]
+    gap = min((judge.distance(a, b) for a in same[:1] for b in plain if a.shape == b.shape), default=0.0)
+    if gap <= 1e-5 * case.scale(plain):
+        return Measured(f"outputs move by {gap:.1g}", "0 with and without labels")
+    line = case.source.point(rf"\b{name}\b(?! is)(?!\s*[:=])")
+    why = f"The outputs differ when {name} are passed: the answer leaks into what predicts it."
+    raise Broken(f"outputs move by {gap:.3g}", "0", why, f"Use {name} for the loss only, at {line}.")
+
+
+def _with_labels(case: ModelCase, name: str, inputs: Inputs, plain: list[Tensor]) -> list[Tensor] | None:
+    """The outputs with labels of the first shape that is accepted."""
+    main = inputs[case.main.name]
+    for shape in (main.shape[:1], main.shape[:2], (main.shape[0], *main.shape[2:])):
+        try:
+            return case.outputs(case.evaluated, {**inputs, name: torch.ones(shape, dtype=torch.int64)})
+        except Exception:
+            continue
+    return None
+
+
 @check("padding")
 def padding(case: ModelCase) -> Measured:
     """Changing padded positions leaves the outputs at the others."""
@@ -349,6 +428,7 @@ def padding(case: ModelCase) -> Measured:
         return Measured(f"valid outputs move by {gap:.1g}", "0")
     where = case.source.point(rf"\b{name}\b(?!\s*[:=])", r"masked_fill|mask", r"\.mean\(", r"attention")
     meaning = "True marks padding" if role.endswith("pad_true") else "1 marks tokens to keep"
+    meaning = "steps that count" if role == "lengths" else meaning
     raise Broken(
         f"valid outputs move by {gap:.3g}",
         "0",
@@ -364,6 +444,8 @@ def _padding_influence(case: ModelCase, name: str, role: str) -> tuple[Tensor, f
     keep = torch.ones(tokens.shape[:2], dtype=torch.bool)
     keep[:, -(tokens.shape[1] // 3) :] = False
     mask = as_mask(role.replace("turned_", ""), ~keep if role.startswith("turned_") else keep)
+    if role == "lengths":
+        mask = torch.full_like(inputs[name], int(keep[0].sum()))
     if name in inputs and mask.shape != inputs[name].shape:
         raise Skip(f"{name} has no entry for each position")
     base_inputs = {**inputs, name: mask}
@@ -377,10 +459,10 @@ def _padding_influence(case: ModelCase, name: str, role: str) -> tuple[Tensor, f
 
 def _mask_input(case: ModelCase) -> tuple[str | None, str]:
     for spec in case.specs:
-        if spec.role in MASK_ROLES:
+        # Beyond its length a convolution may see what a mask between its layers would hide: not judged.
+        lengths = spec.role == "lengths" and not any(isinstance(m, nn.Conv1d) for m in case.evaluated.modules())
+        if spec.role in MASK_ROLES or lengths:
             return spec.name, spec.role
-    from .call import signature_of
-
     signature = signature_of(case.evaluated)
     for name in signature.parameters if signature else ():
         if re.search(r"key_padding_mask|padding_mask|pad_mask", name):

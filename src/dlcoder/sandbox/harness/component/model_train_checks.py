@@ -20,7 +20,7 @@ from .call import flat_outputs, signature_of
 from .core import Broken, Measured, Skip, reseed
 from .descend import adam
 from .loss_checks import on_one_device
-from .model import ModelCase, wake
+from .model import GRAPH, ModelCase, wake
 from .model_checks import check
 
 
@@ -253,6 +253,8 @@ def _statistics_follow(case: ModelCase, model: nn.Module, changed: list[str]) ->
 @check("train-batch-of-one")
 def train_batch_of_one(case: ModelCase) -> Measured:
     """One sample in train mode."""
+    if any(re.match(GRAPH, spec.name) for spec in case.specs):
+        raise Skip("nodes of one graph are no batch of samples")
     model = case.fresh().train()
     inputs = {name: value[:1] if value.dim() else value for name, value in case.inputs().items()}
     try:

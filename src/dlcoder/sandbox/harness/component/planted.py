@@ -45,6 +45,65 @@ def plain_images() -> Tensor:
     return (level + ramp).expand(COUNT, 3, SIZE, SIZE).clone()
 
 
+def series() -> Tensor:
+    """A series `(N, 3)` in which every step has a value of its own."""
+    return torch.arange(60).float().unsqueeze(1) / 60 + torch.tensor([0.0, 1.0, 2.0])
+
+
+def texts() -> list[str]:
+    """Texts of different lengths, each of words of its own."""
+    return [" ".join(f"w{index}" for _ in range(3 + index % 5)) for index in range(COUNT)]
+
+
+class Encoding(list[int]):
+    """What a tokenizer returns: a list of ids that also answers as the dictionary or record of one."""
+
+    def __getitem__(self, key: Any) -> Any:
+        """An id by its place, or what a key of the usual dictionary names."""
+        if not isinstance(key, str):
+            return super().__getitem__(key)
+        return [1] * len(self) if key == "attention_mask" else list(self)
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids."""
+        return list(self)
+
+    input_ids = ids
+
+    @property
+    def attention_mask(self) -> list[int]:
+        """A 1 for each id."""
+        return [1] * len(self)
+
+
+class Tokenizer:
+    """A tokenizer of words: ids from 1, and 0 for padding; `encode` and calls with options as usual ones have them."""
+
+    def __init__(self, fixed: int = 0) -> None:
+        self.fixed = fixed
+
+    pad_token_id, eos_token_id, bos_token_id, unk_token_id, vocab_size = 0, 1, 2, 3, 64
+
+    def __call__(self, text: str, **options: Any) -> Any:
+        """The ids of a text; tensors in a dictionary where `return_tensors` asks for them."""
+        ids = [4 + sum(map(ord, word)) % 60 for word in str(text).split()]
+        longest = options.get("max_length")
+        if self.fixed:
+            ids = (ids + [0] * self.fixed)[: self.fixed]
+        if options.get("truncation") and longest:
+            ids = ids[:longest]
+        count = len(ids)
+        if options.get("padding") == "max_length" and longest:
+            ids += [0] * (longest - count)
+        if options.get("return_tensors") is None:
+            return Encoding(ids)
+        mask = [1] * count + [0] * (len(ids) - count)
+        return {"input_ids": torch.tensor([ids]), "attention_mask": torch.tensor([mask])}
+
+    encode = __call__
+
+
 def bytes_of(images: Tensor) -> Tensor:
     """Images as uint8 `(N, H, W, 3)`."""
     return (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
@@ -116,5 +175,9 @@ LABELS = re.compile(r"^(?!num_|n_)(?:\w+_)?(labels?|targets?|ys?|classes)$", re.
 FOLDER = re.compile(
     r"(?:^|_)(root|path|folder|data_?(dir|root|path)|dir|directory|root_dir|image_dir|img_dir|data_folder)$", re.I
 )
+SERIES = re.compile(r"(?:^|_)(series|values|signals?|time_?series|array|observations)$", re.I)
+TEXTS = re.compile(r"(?:^|_)(texts?|sentences?|captions?|prompts?|documents?|reviews?|questions?|lines)$", re.I)
+TOKENIZER = re.compile(r"(?:^|_)(tokeni[sz]er?|encode(r|_fn)?)$", re.I)
+RECORDS = re.compile(r"(?:^|_)(records?|examples?|items?|rows?|pairs?)$", re.I)
 TOKENS = re.compile(r"^(tokens?|token_ids|ids|corpus|sequence|stream)$", re.I)
 LENGTH = re.compile(r"^(length|size|n|num_samples|n_samples|count|total|num_examples|num_items)$", re.I)

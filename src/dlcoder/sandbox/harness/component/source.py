@@ -56,6 +56,16 @@ class Source:
         """That part without comments and docstrings."""
         return "\n".join(self._bare(number) for number in range(self.span[0], self.span[1] + 1))
 
+    def docs_in_focus(self) -> str:
+        """Docstrings and comments of the part that is checked, as they are written."""
+        numbers = range(self.span[0], self.span[1] + 1)
+        lines = [self.lines[n - 1] for n in numbers if n <= len(self.lines)]
+        return "\n".join(
+            line if n in self._doc_lines() else line.split("#", 1)[1]
+            for n, line in zip(numbers, lines)
+            if n in self._doc_lines() or "#" in line
+        )
+
     def docs(self) -> str:
         """Docstrings and comments of the whole file, in lower case."""
         kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

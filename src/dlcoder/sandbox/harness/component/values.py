@@ -37,7 +37,7 @@ def _draw(
     if spec.role in MASK_ROLES:
         return as_mask(spec.role, _kept(shape))
     if spec.role == "lengths":
-        return torch.full(shape, (sizes or contract.sizes)["T"])
+        return _lengths(shape, int(spec.high or (sizes or contract.sizes)["T"]))
     if spec.role in INTEGER_ROLES:
         return _integers(spec, shape, contract, generator, sizes)
     if spec.role in _BINARY:
@@ -56,6 +56,12 @@ def _draw(
     noise = torch.randn(shape, generator=generator)
     drawn: Tensor = _REAL.get(spec.role, lambda value, _: value)(_ranged(noise, spec, generator), spec)
     return drawn
+
+
+def _lengths(shape: tuple[int, ...], longest: int) -> Tensor:
+    """Lengths of sequences: the first as long as the padded ones, others shorter, none empty."""
+    count = int(torch.tensor(shape).prod()) if shape else 1
+    return (longest - torch.arange(count) % max(longest // 2, 1)).reshape(shape)
 
 
 MASK_ROLES = ("pad_true", "keep_one", "keep_true", "maybe_keep_one", "maybe_keep_true", "maybe_pad_true")
