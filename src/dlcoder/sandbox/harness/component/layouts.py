@@ -232,7 +232,8 @@ def guesses(
     special = _special(names, name, source, documented)
     if special is not None:
         return [special]
-    parts = _of_parts(names, source, documented)
+    several = _all_documented(names, documented) if len(names) > 3 else None
+    parts = None if several else _of_parts(names, source, documented)
     if parts is not None:
         return [parts]
     found = [
@@ -242,7 +243,6 @@ def guesses(
     if documented:
         given = _from_documents(names, documented, name, source)
         found = ([given] if given else []) + found
-    several = _all_documented(names, documented) if len(names) > 3 else None
     return [other for guess in ([several] if several else []) + found for other in _variants(guess, documented)]
 
 

@@ -493,7 +493,7 @@ def _half_error(case: LossCase, inputs: Inputs, dtype: torch.dtype, label: str) 
     low = {name: value.to(dtype) if value.is_floating_point() else value for name, value in inputs.items()}
     wide = {name: value.float() if value.is_floating_point() else value for name, value in low.items()}
     module = case.fresh()
-    reference = case.attempt(lambda: case.value(wide, module))
+    reference: float | None = case.attempt(lambda: case.value(wide, module))
     if reference is None:
         return None  # inputs of that size are not for it
     try:
