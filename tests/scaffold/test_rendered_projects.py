@@ -62,7 +62,7 @@ def test_the_code_is_formatted_and_lint_clean(projects: list[Path]) -> None:
 def test_nothing_of_the_templates_is_left(projects: list[Path]) -> None:
     for project in projects:
         for file in project.rglob("*"):
-            if file.is_file() and file.suffix not in (".png", ".zip", ".json"):
+            if file.is_file() and file.suffix not in (".png", ".tar", ".zip", ".json"):
                 found = re.search(r"\{\{ | \}\}|\{%|%\}|dlcoder\.templates|# needs:|jinja|TODO", file.read_text())
                 assert not found, f"{file}: {found}"
 

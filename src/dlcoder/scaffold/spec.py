@@ -90,7 +90,7 @@ class DataSpec(_Part):
     image_size: Annotated[int, _within(8, 1024)] | None = Field(default=None, description="Height and width, pixels.")
     length: Annotated[int, _within(2, 65536)] | None = Field(default=None, description="Tokens in a sequence.")
     augmentation: Literal["none", "light", "strong"] | None = Field(
-        default=None, description="light: shift or scale, flip; strong: also jitter, erasing."
+        default=None, description="light: move, flip; strong: also jitter, erasing."
     )
     cache: Literal["none", "memory", "disk"] = Field(default="none", description="Of decoded images.")
     workers: Annotated[int, _within(0, 64)] | None = Field(default=None, description="Loader processes a rank.")
