@@ -89,6 +89,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             grad.mul_(keep / count)
             hidden_grad[part] = grad.to(weight.dtype) @ weight
             weight_grad.addmm_(grad.T, hidden[part].to(wide))
+            del logits, grad  # before those of the next chunk are made
         ctx.save_for_backward(hidden_grad, weight_grad.to(weight.dtype))
         return loss / count
 
