@@ -1,5 +1,6 @@
 """The tool that checks any piece of deep-learning code by running it."""
 
+import re
 from collections import defaultdict
 from typing import Any, Literal
 
@@ -72,13 +73,21 @@ def _failure(check: Check) -> str:
     return f"{text} Fix: {clean(check.fix, 260)}" if check.fix else text
 
 
+# Reasons that only say that the code is of another kind: the number of such checks is enough.
+_OTHER_KIND = re.compile(
+    r"(applies to|not |no |it (takes|does not|learns|mines|updates)|the (constructor|call) (takes|has) no)"
+)
+
+
 def _skipped(checks: list[Check]) -> str:
-    """Names by reason, the most common reasons shortened."""
+    """Names by reason; those that do not apply to such code are only counted."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for check in checks:
-        reason = "other kind of inputs" if check.detail.startswith("applies to") else clean(check.detail, 70)
-        by_reason[reason].append(check.name)
-    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
+        if not _OTHER_KIND.match(check.detail) or "CUDA" in check.detail:
+            by_reason[clean(check.detail, 70)].append(check.name)
+    told = [f"{', '.join(names)} ({reason})" for reason, names in by_reason.items()]
+    rest = len(checks) - sum(map(len, by_reason.values()))
+    return "; ".join([*told, f"{rest} that are for other code"] if rest else told)
 
 
 async def _run(arguments: ValidateCodeInput, call: Call) -> ValidateCodeOutput:
