@@ -186,7 +186,6 @@ def tidy(
             for path, text in new.items():
                 tidied[path] = Path(folder, path).read_text(encoding="utf-8")
                 KEPT.put(tidied[path], "tidied", text, *style)
-    KEPT.save()
     return files | tidied
 
 

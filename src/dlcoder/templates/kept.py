@@ -4,6 +4,7 @@ Specializing and formatting a file is a pure function of its text and of what is
 from project to project, and loading the libraries that do it takes longer than all the rest of a rendering.
 """
 
+import atexit
 import contextlib
 import hashlib
 import json
@@ -32,7 +33,9 @@ class Kept:
         return self._loaded().get(_digest(*key))
 
     def put(self, text: str, *key: str) -> None:
-        """Keep what was made; `save` keeps it for other processes too."""
+        """Keep what was made: for this process, and from its end on for others too."""
+        if self._is_saved:
+            atexit.register(self.save)
         self._loaded()[_digest(*key)] = text
         self._is_saved = False
 
@@ -42,6 +45,7 @@ class Kept:
         if self._is_saved:
             return
         self._is_saved = True
+        atexit.unregister(self.save)
         if sum(map(len, texts.values())) > _LIMIT:
             texts.clear()
         with contextlib.suppress(OSError):
