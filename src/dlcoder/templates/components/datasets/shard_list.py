@@ -17,13 +17,17 @@ class ShardList:
         pattern: Paths, URLs or commands (`pipe:...`), with `{000..127}` for numbers,
             and `*` in names of files for anything.
         classes: The names of the classes, by label.
+        image_size: Height and width that images are read with, in pixels.
 
     Raises:
         FileNotFoundError: It means no file, or one that is not there.
     """
 
-    def __init__(self, pattern: str, *, classes: Sequence[str]) -> None:
+    def __init__(
+        self, pattern: str, *, classes: Sequence[str], image_size: int
+    ) -> None:
         self.classes = list(classes)
+        self.image_size = image_size
         self.shards: list[str] = []
         for shard in expand_urls(pattern):
             remote = "://" in shard or shard.startswith("pipe:")
