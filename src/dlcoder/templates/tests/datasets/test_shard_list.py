@@ -17,7 +17,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def names(pattern: str) -> list[str]:
-    return [Path(path).name for path in ShardList(pattern, classes="ab", image_size=8).shards]
+    return [
+        Path(path).name
+        for path in ShardList(pattern, classes="ab", image_size=8).shards
+    ]
 
 
 def test_braces_and_asterisks_mean_several(folder: Path) -> None:
