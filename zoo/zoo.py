@@ -140,7 +140,11 @@ def _free_port() -> int:
 
 
 def collect(programs: list[Program], workers: int = 2) -> list[Specimen]:
-    """Run programs, a few at a time."""
+    """Run programs, a few at a time.
+
+    What is started in the background ignores Ctrl-C, and so do its children: the program that is to be interrupted too.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(run, programs))
 

@@ -213,3 +213,16 @@ def test_the_first_nan_is_found_in_the_middle_of_a_long_log(tmp_path):
     found = diagnose(paths=[tmp_path / "train.log"])
     assert found.status == "failed"
     assert found.hypotheses[0].cause in ("nan-lr-too-high", "nan-exploding-grad")
+
+
+@pytest.mark.parametrize("first", [1.0, 30.0, 5000.0])
+def test_a_loss_that_starts_high_and_falls_far_has_not_diverged(first: float):
+    falling = "".join(f"epoch 0 step {step} loss {first / (step + 1) ** 1.5:.6f}\n" for step in range(600))
+    assert diagnose(log=falling).status == "healthy"
+
+
+def test_a_loss_that_falls_and_then_climbs_above_its_start_has_diverged():
+    fell = [1 / (step + 1) for step in range(60)]
+    climbed = [0.02 * 1.6**step for step in range(16)]
+    log = "".join(f"epoch 0 step {step} loss {value:.4f}\n" for step, value in enumerate(fell + climbed))
+    assert diagnose(log=log).hypotheses[0].cause in {"nan-lr-too-high", "nan-exploding-grad"}

@@ -52,6 +52,19 @@ def test_a_rank_that_ended_in_order_before_the_others_lost_it_had_fewer_inputs(w
     assert "rank 1 ended in order" in found.summary
 
 
+@pytest.mark.parametrize("form", ["step {}/{} loss 0.5", "epoch 1/9 [{}/{}] loss 0.5", "Training: {}/{} [00:04<00:00]"])
+@pytest.mark.parametrize(
+    "waited", [f"{GLOO}unbound_buffer.cc:78] Timed out waiting 4000ms for recv operation to complete", ""]
+)
+def test_a_rank_that_counts_to_a_smaller_total_than_those_that_wait_had_fewer_inputs(
+    form: str, waited: str, tmp_path: Path
+):
+    steps = ["".join(form.format(step, total) + "\n" for step in range(1, 5)) for total in (6, 4)]
+    found = of_ranks(tmp_path, steps[0] + (TRACE + waited if waited else WAITED.format(0)), steps[1] + "epoch 1 done\n")
+    assert found.hypotheses[0].cause == "ddp-uneven-inputs"
+    assert "rank 1 counts to 4, rank 0 to 6" in found.summary
+
+
 def test_a_rank_that_stops_in_the_middle_without_a_word_is_not_taken_for_finished(tmp_path: Path):
     found = of_ranks(tmp_path, STEPS + TRACE + LOST["closed"], STEPS, STEPS + TRACE + LOST["reset"])
     assert found.hypotheses[0].cause == "ddp-peer-crash"

@@ -120,7 +120,7 @@ def _line_of(facts: Facts, name: str) -> Line | None:
 
 
 _DIFFERS = ("collective.op-differs", "collective.size-differs", "collective.absent-rank")
-_NAMES_RANKS = ("rank.raised", *_DIFFERS, "rank.ended", "rank.went-on")
+_NAMES_RANKS = ("rank.raised", *_DIFFERS, "rank.shorter", "rank.ended", "rank.went-on")
 _WAITING = {
     "ddp-slow-rank-timeout",
     "ddp-divergent-branch",

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dlcoder.diagnosis.collectives import reporting_ranks
 from dlcoder.diagnosis.exceptions import WRAPPERS
@@ -20,6 +20,8 @@ _ENDED = re.compile(
 _WHOLE = re.compile(
     r"\b(?:train\w*|run|job|script|process|everything)\b.{0,24}\b(?:done|finish|complete)", re.IGNORECASE
 )
+_COUNT = re.compile(r"(?<![\d/])(\d{1,9})/(\d{1,9})(?![\d/])")
+_LONGEST_COUNT = 400
 _NUMBER = re.compile(r"[\d.]+")
 _TIMEOUTS = {"watch.timeout", "ddp.join"}
 _Place = tuple[str, int] | None
@@ -29,7 +31,10 @@ _COLLECTIVE = {"ddp-collective-mismatch", "ddp-divergent-branch", "ddp-peer-cras
 
 
 def ending_facts(readings: Sequence[Reading]) -> list[Fact]:
-    """`rank.raised`, `rank.ended` or `rank.went-on`, where the other ranks show only that they waited in vain."""
+    """`rank.raised`, `rank.ended` or `rank.went-on`, where the other ranks show only that they waited in vain.
+
+    Of ranks that ended, `rank.shorter` says that they counted to a smaller total than those that waited.
+    """
     lines: defaultdict[int, list[Line]] = defaultdict(list)
     for reading in readings:
         for line in reading.document.lines:
@@ -50,8 +55,30 @@ def ending_facts(readings: Sequence[Reading]) -> list[Fact]:
     slow = {_place(fact) for fact in facts if fact.id == "slow.work"}
     timeouts = any(fact.id in _TIMEOUTS for fact in facts)
     seen = {_shape(line) for rank in waiting if rank is not None for line in lines[rank]}
-    told = (_ending(rank, lines[rank], seen, slow, timeouts) for rank in clean)
+    told = [_ending(rank, lines[rank], seen, slow, timeouts) for rank in clean]
+    told.append(_shorter({r: lines[r] for r in clean}, {r: lines[r] for r in lines if r in waiting}))
     return [fact for fact in told if fact]
+
+
+def _shorter(clean: Mapping[int, list[Line]], waiting: Mapping[int, list[Line]]) -> Fact | None:
+    """A rank that came to the end of a count whose total is larger on a rank that waits."""
+    totals = {name: (rank, total) for rank, own in waiting.items() for name, (_, total, _) in _counts(own).items()}
+    for rank, own in clean.items():
+        for name, (done, total, line) in _counts(own).items():
+            other, more = totals.get(name, (rank, total))
+            if done == total < more:
+                return Fact("rank.shorter", line, note=f"rank {rank} counts to {total}, rank {other} to {more}")
+    return None
+
+
+def _counts(lines: Sequence[Line]) -> dict[tuple[str, int], tuple[int, int, Line]]:
+    """Of each count such as `step 3/8`, by kind of line and place in it: how far it came, of how many, and where."""
+    return {
+        (_shape(line), place): (int(count[1]), int(count[2]), line)
+        for line in lines
+        if "/" in line.text
+        for place, count in enumerate(_COUNT.finditer(line.text[:_LONGEST_COUNT]))
+    }
 
 
 def own_failures(facts: Sequence[Fact]) -> list[Fact]:

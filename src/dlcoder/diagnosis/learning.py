@@ -62,11 +62,18 @@ def _level_facts(main: Series, series: Sequence[Series]) -> list[Fact]:
     return facts
 
 
+def _climbs(values: Sequence[float]) -> bool:
+    """Whether the highest value towers over a value before it; a loss that starts high and falls has its peak first."""
+    peak = max(values)
+    before = values[: values.index(peak)]
+    return bool(before) and peak > 5 * max(min(before), 1e-3)
+
+
 def _runaway_facts(main: Series) -> list[Fact]:
     """Whether the loss leaves its level for good."""
     values = main.finite
     start = max(abs(median(values[: max(3, len(values) // 4)])), 1e-3)
-    if max(values) > 50 * start or values[-1] > 1e6 or _jumps(values):
+    if (max(values) > 50 * start and _climbs(values)) or values[-1] > 1e6 or _jumps(values):
         return [fact("loss.diverges", max(main.points, key=lambda p: p.value), "the loss diverges")]
     if any(v < -1e6 for v in values):
         return [fact("loss.absurd", main.points[0], "the loss is absurdly negative")]
