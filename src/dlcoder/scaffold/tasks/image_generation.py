@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from dlcoder.scaffold.task import Family, Metric, Setting, Source, Task
 from dlcoder.scaffold.tasks.image_sources import IMAGE_FOLDER, generated, num_classes
-from dlcoder.templates.bindings import Default, Fixed
+from dlcoder.templates.bindings import Bindings, Default, Fixed
 
 if TYPE_CHECKING:
     from dlcoder.scaffold.choices import Choices
@@ -16,6 +16,8 @@ def _synthetic(choices: "Choices") -> tuple[Setting, ...]:
     return (num_classes(choices), *generated(choices, noise=0.1))
 
 
+# What is learned from shifted images, or erased ones, comes back in the samples.
+_MIRROR: Bindings = {"RandomAugment": {name: Fixed("0.0") for name in ("shift", "jitter", "erase")}}
 _SOURCES = {
     "synthetic": Source("synthetic_images", "SyntheticImages", _synthetic, "synthetic.py.j2"),
     "image_folder": IMAGE_FOLDER,
@@ -51,7 +53,7 @@ DIFFUSION = Task(
     sources=_SOURCES,
     results="diffusion.py.j2",
     picture="samples.png",
-    bindings={"DiffusionLoss": {"prediction": Fixed('"v"')}},
+    bindings={"DiffusionLoss": {"prediction": Fixed('"v"')}, **_MIRROR},
     classes=10,
     image_sizes=(32, 64),
     augments=True,
@@ -96,7 +98,7 @@ VAE = Task(
     sources=_SOURCES,
     results="vae.py.j2",
     picture="samples.png",
-    bindings={"BetaVAELoss": {"likelihood": Fixed('"gaussian"')}},
+    bindings={"BetaVAELoss": {"likelihood": Fixed('"gaussian"')}, **_MIRROR},
     objective_settings=_beta,
     classes=10,
     image_sizes=(32, 64),
@@ -151,6 +153,7 @@ GAN = Task(
     picture="samples.png",
     objective_settings=_game,
     training="adversarial",
+    bindings=_MIRROR,
     classes=10,
     image_sizes=(32, 64),
     augments=True,
