@@ -5,8 +5,8 @@
 
 The teacher sees the global views, the student all. Centering and the teacher's lower
 temperature together prevent collapse: a loss of ln K (K outputs) is a collapse to
-uniform. The center is a moving mean over all ranks, updated after use, and a buffer:
-save it with the checkpoint.
+uniform. The center is a moving mean over all ranks that starts as the first batch's,
+updated after use, and a buffer: save it with the checkpoint.
 
 Paper: Caron et al., 2021, https://arxiv.org/abs/2104.14294
 """
@@ -73,4 +73,7 @@ class DINOLoss(nn.Module):
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(mean)
             mean /= dist.get_world_size()
-        self.center.lerp_(mean.to(self.center.dtype), 1 - self.center_momentum)
+        # From zeros it would take dozens of batches, in which the student learns to
+        # give every image the outputs that are large for all of them.
+        weight = torch.where(self.center.any(), 1 - self.center_momentum, 1.0)
+        self.center.lerp_(mean.to(self.center.dtype), weight.to(self.center.dtype))

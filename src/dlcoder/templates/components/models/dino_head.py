@@ -39,7 +39,8 @@ class DINOHead(nn.Module):
         )
         for module in self.layers:
             if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                # The paper's 0.02, at its width of 2048; a narrow layer needs more.
+                nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
                 nn.init.zeros_(module.bias)
         self.prototypes = weight_norm(nn.Linear(bottleneck, prototypes, bias=False))
         # Lengths stay at one: a prototype that grows would win every sample.

@@ -33,10 +33,13 @@ def test_only_the_student_learns() -> None:
     assert teacher.grad is None
 
 
-def test_the_center_follows_the_teacher_in_training_only() -> None:
+def test_the_center_starts_at_the_teacher_and_follows_it_in_training_only() -> None:
     loss = DINOLoss(7, center_momentum=0.9)
     loss(STUDENT, TEACHER)
-    torch.testing.assert_close(loss.center, 0.1 * TEACHER.mean(dim=(0, 1)))
+    before = loss.center.clone()
+    torch.testing.assert_close(before, TEACHER.mean(dim=(0, 1)))
+    loss(STUDENT, TEACHER + 1)
+    torch.testing.assert_close(loss.center, before + 0.1)
     before = loss.center.clone()
     loss.eval()(STUDENT, TEACHER)
     assert torch.equal(loss.center, before)

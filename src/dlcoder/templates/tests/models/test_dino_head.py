@@ -22,3 +22,10 @@ def test_prototypes_keep_their_length() -> None:
     after = model.prototypes.weight
     assert not torch.equal(after[0], before[0])
     torch.testing.assert_close(after.norm(dim=1), torch.ones(32))
+
+
+def test_a_narrow_head_starts_like_a_wide_one() -> None:
+    torch.manual_seed(0)
+    for hidden in (64, 1024):
+        output = DINOHead(hidden, 4, hidden=hidden).layers(torch.randn(64, hidden))
+        assert 0.2 < output.std() < 0.6
