@@ -31,7 +31,7 @@ PUBLISHED = {
     "ConvNeXt-S": (lambda: ConvNeXt(1000, depths=(3, 3, 27, 3)), 50_223_688),
     "U-Net": (lambda: UNet(2), 31_037_698),
     "DCGAN generator": (lambda: Generator(), 3_576_704),
-    "DCGAN discriminator": (lambda: Discriminator(), 2_765_568),
+    "DCGAN discriminator": (lambda: Discriminator(), 2_764_737),
     "DDPM CIFAR-10": (lambda: DDPMUNet(), 35_746_307),
     "DiT-XL/2": (lambda: DiT(1000, width=1152, layers=28, heads=16, learn_variance=True), 674_834_720),
     "DeepLabV3+ ResNet-50": (lambda: DeepLabV3Plus(1), 26_677_585),

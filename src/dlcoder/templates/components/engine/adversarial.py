@@ -52,7 +52,7 @@ class Discrimination:
         with torch.no_grad():
             fake = self.generator(draw_noise(real, self.noise_dim))
         # Data parallelism prepares for one pass through it before a backward pass: the
-        # others go around it. Real and made images are apart, as batch norm must see.
+        # others go around it.
         loss = self.loss.discriminator(model(real), self.discriminator(fake))
         sums = {"loss_discriminator": loss * len(real)}
         if self.penalty > 0:

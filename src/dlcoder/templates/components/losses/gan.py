@@ -5,7 +5,8 @@
     wasserstein     D: D(G(z)) - D(x)  (+ penalty)           G: -D(G(z))
 
 All are means over the scores. Detach the images for the discriminator's step, not for
-the generator's. A Wasserstein critic needs `gradient_penalty` and no batch norm.
+the generator's. A Wasserstein critic needs `gradient_penalty`; the discriminator of the
+other games, layers of bounded slope (spectral norm).
 
 Papers: Lim and Ye, 2017, https://arxiv.org/abs/1705.02894; Goodfellow et al., 2014,
 https://arxiv.org/abs/1406.2661; Gulrajani et al., 2017, https://arxiv.org/abs/1704.00028

@@ -1,13 +1,18 @@
 """DCGAN: a generator and a discriminator of strided convolutions.
 
+Batch norm is the generator's alone. In the discriminator, which sees real and made
+images apart, it would hide the contrast of a whole batch; the layers are held to a
+spectral norm of one instead (Miyato et al., 2018, arXiv:1802.05957).
+
 Shapes: noise (B, Z), images (B, 3, S, S), scores (B,).
-Parameters at Z = 100, width 64 and S = 64, as in the paper: 3,576,704 (generator),
-2,765,568 (discriminator).
+Parameters at Z = 100, width 64 and S = 64: 3,576,704 (generator, as in the paper),
+2,764,737 (discriminator).
 Reference: Radford et al., arXiv:1511.06434. For a Wasserstein critic build the
 discriminator with `norm=False`.
 """
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Generator(nn.Module):
@@ -55,7 +60,8 @@ class Discriminator(nn.Module):
 
     Args:
         width: Channels of the first layer; the last hidden has eight times as many.
-        norm: Use batch norm, which a gradient penalty does not go with.
+        norm: Hold the layers to a spectral norm of one, which a gradient penalty does
+            in its own way.
         image_size: S, a multiple of 16.
     """
 
@@ -65,14 +71,17 @@ class Discriminator(nn.Module):
         super().__init__()
         last = _smallest(image_size)
         self.layers = nn.Sequential(
-            nn.Conv2d(3, width, 4, stride=2, padding=1, bias=False),
-            nn.LeakyReLU(0.2, inplace=True),
-            _reduce(width, 2 * width, norm=norm),
-            _reduce(2 * width, 4 * width, norm=norm),
-            _reduce(4 * width, 8 * width, norm=norm),
-            nn.Conv2d(8 * width, 1, last, bias=False),
+            _reduce(3, width),
+            _reduce(width, 2 * width),
+            _reduce(2 * width, 4 * width),
+            _reduce(4 * width, 8 * width),
+            nn.Conv2d(8 * width, 1, last),
         )
         _initialize(self)
+        if norm:
+            for module in list(self.modules()):
+                if isinstance(module, nn.Conv2d):
+                    spectral_norm(module)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return scores (B,) for images (B, 3, S, S)."""
@@ -95,10 +104,9 @@ def _enlarge(channels_in: int, channels_out: int) -> nn.Sequential:
     )
 
 
-def _reduce(channels_in: int, channels_out: int, *, norm: bool) -> nn.Sequential:
+def _reduce(channels_in: int, channels_out: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1, bias=not norm),
-        nn.BatchNorm2d(channels_out) if norm else nn.Identity(),
+        nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1),
         nn.LeakyReLU(0.2, inplace=True),
     )
 

@@ -37,6 +37,17 @@ def test_the_generator_learns_through_the_discriminator() -> None:
         assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
-def test_a_critic_without_norm_judges_each_image_alone() -> None:
-    critic, images = Discriminator(width=4, norm=False), torch.randn(3, 3, 64, 64)
-    torch.testing.assert_close(critic(images)[:1], critic(images[:1]))
+def test_each_image_is_judged_alone_whatever_the_contrast_of_the_batch() -> None:
+    images = torch.randn(3, 3, 64, 64)
+    for norm in (True, False):
+        model = Discriminator(width=4, norm=norm).eval()
+        torch.testing.assert_close(model(images)[:1], model(images[:1]))
+        assert not torch.allclose(model(images), model(0.5 * images))
+
+
+def test_no_layer_of_the_discriminator_is_steeper_than_one() -> None:
+    model = Discriminator(width=4).eval()
+    for layer in (
+        module for module in model.modules() if isinstance(module, nn.Conv2d)
+    ):
+        assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), ord=2) < 1.1
