@@ -59,6 +59,7 @@ def test_what_is_given_is_not_assumed(fields: dict[str, Any], name: str) -> None
         ({"task": "generation", "model": {"family": "dcgan"}, "data": {"image_size": 40}}, "data.image_size to 32"),
         ({"task": "self_supervised", "model": {"family": "dino"}, "train": {"ema": False}}, "train.ema"),
         ({"task": "generation", "model": {"family": "dcgan"}, "train": {"strategy": "fsdp"}}, "train.strategy to ddp"),
+        ({"task": "generation", "data": {"augmentation": "strong"}}, "data.augmentation"),
         (
             {"task": "self_supervised", "model": {"family": "dino"}, "data": {"augmentation": "none"}},
             "data.augmentation",

@@ -22,6 +22,11 @@ def refuse_contradictions(spec: ProjectSpec, task: Task) -> None:
             "data.augmentation is none, and without it all views of an image are the same.",
             "Set data.augmentation to strong or light, or model.family to mae.",
         )
+    if spec.task == "generation" and spec.data.augmentation == "strong":
+        raise UserError(
+            "data.augmentation is strong, and what it does to images would come back in those that are generated.",
+            "Set data.augmentation to light, which mirrors them, or to none.",
+        )
     if task.training == "teacher" and not spec.train.ema:
         raise UserError(
             "train.ema is false, and the teacher is the average of the student's weights.",
