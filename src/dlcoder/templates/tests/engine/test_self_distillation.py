@@ -25,7 +25,7 @@ def test_a_fresh_network_guesses_and_the_sum_is_over_images() -> None:
     objective, model = make()
     assert objective.count((*LARGE, *SMALL)) == 4
     loss = objective(model, (*LARGE, *SMALL))["loss_distillation"].item() / 4
-    assert loss == pytest.approx(math.log(16), rel=0.1)
+    assert loss == pytest.approx(math.log(16), rel=0.25)
 
 
 def test_the_teacher_sees_no_small_crops() -> None:
