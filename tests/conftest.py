@@ -11,3 +11,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # What was rendered before these tests must not decide them; among themselves, they may share it.
 _cache = tempfile.TemporaryDirectory(prefix="dlcoder-tests-")
 os.environ["XDG_CACHE_HOME"] = _cache.name
+
+# Options of this run are none of the pytests that it starts in projects.
+os.environ.pop("PYTEST_ADDOPTS", None)
