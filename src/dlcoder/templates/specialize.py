@@ -27,7 +27,7 @@ def specialize(source: str, *, package: str, bindings: Bindings) -> str:
     relevant = [
         (name, tuple(sorted(params.items())))
         for name, params in sorted(bindings.items())
-        if re.search(rf"\b{name}\b", source)
+        if name in source and re.search(rf"\b{name}\b", source)
     ]
     if relevant or NEEDS in source:
         source = _bound(source, tuple(relevant))
