@@ -1,6 +1,7 @@
 """The corpus of seeded component bugs: what they are, how they are planted, whether their check kills them.
 
 `python tests/mutation/components.py` prints the table: every bug with the check that must kill it, in seconds.
+With VIRTUAL_ENV=ENVIRONMENT, the Python and the torch of that environment run them.
 """
 
 import asyncio
