@@ -27,11 +27,6 @@ class Cgroup:
         """Whether the kernel counts the run's memory."""
         return "memory" in self.folders
 
-    @property
-    def limits_processes(self) -> bool:
-        """Whether the kernel counts the run's processes."""
-        return "pids" in self.folders
-
     def set_limits(self, memory_bytes: int, processes: int) -> None:
         """Set both limits, as far as there are controllers for them; swap is not extra memory."""
         memory, pids = self.folders.get("memory"), self.folders.get("pids")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +27,6 @@ _to = torch.Tensor.to
 _numel = torch.Tensor.numel
 _grad = torch.autograd.grad
 _no_grad = torch.no_grad
-_enable_grad = torch.enable_grad
 _plain = torch._C.DisableTorchFunctionSubclass
 _float64 = torch.float64
 
@@ -110,9 +109,3 @@ def total(value: Tensor) -> float:
 def gradients(output: Tensor, inputs: Sequence[Tensor]) -> list[Tensor | None]:
     """Gradients of a scalar, None where the graph does not lead to an input."""
     return list(_grad(output, list(inputs), allow_unused=True))
-
-
-def with_grad(function: Callable[[], Any]) -> Any:
-    """Call with gradients on, whatever mode the caller left behind."""
-    with _enable_grad():
-        return function()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import inspect
 import re
 from dataclasses import replace
@@ -213,6 +214,21 @@ class LossCase(Subject):
             self.contract.assume(f"{spec.name}: ({shape}) {spec.role}")
 
     # Building and calling.
+
+    def is_called(self, words: str) -> bool:
+        """Whether the name of the loss, in snake case, holds one of the words."""
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", self.builder.target.__name__)
+        return bool(re.search(words, name, re.I))
+
+    def with_argument(self, names: str, value: Any) -> Any:
+        """The loss with one of these arguments, of the constructor or else of the call, at a value; None without."""
+        name = next((n for n in self.builder.parameters if re.fullmatch(names, n)), None)
+        if name is not None:
+            return self.attempt(lambda: self.fresh(**{name: value}))
+        signature = None if self.builder.is_class else signature_of(self.module)
+        given = [spec.name for spec in self.specs]
+        free = [n for n in (signature.parameters if signature else ()) if re.fullmatch(names, n) and n not in given]
+        return functools.partial(self.module, **{free[0]: value}) if free else None
 
     def fresh(self, **changes: Any) -> Any:
         """A new instance, equally initialised."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import re
 from typing import Any
@@ -11,7 +10,6 @@ import torch
 from torch import Tensor
 
 from . import judge, roles
-from .call import signature_of
 from .contract import Spec
 from .core import Broken, Measured, Skip
 from .layouts import BINARY
@@ -20,29 +18,12 @@ from .loss_checks import check
 from .loss_target_checks import must_be_finite
 
 
-def _named(case: LossCase, pattern: str) -> bool:
-    """Whether the name, in snake case, holds one of the words."""
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", case.builder.target.__name__)
-    return bool(re.search(pattern, name, re.I))
-
-
-def _set(case: LossCase, names: str, value: Any) -> Any:
-    """The loss with one of these arguments, of the constructor or else of the call, at a value; None without one."""
-    name = next((n for n in case.builder.parameters if re.fullmatch(names, n)), None)
-    if name is not None:
-        return case.attempt(lambda: case.fresh(**{name: value}))
-    signature = None if case.builder.is_class else signature_of(case.module)
-    given = [spec.name for spec in case.specs]
-    free = [n for n in (signature.parameters if signature else ()) if re.fullmatch(names, n) and n not in given]
-    return functools.partial(case.module, **{free[0]: value}) if free else None
-
-
 @check("continuous")
 def continuous(case: LossCase) -> Measured:
     """The largest jump of the value as all errors go from -4 to 4, as built and with other thresholds."""
     case.require("regression")
     inputs = case.inputs()
-    modules = [None, *(_set(case, r"delta|beta|threshold|c|w|omega|epsilon", at) for at in (2.0, 0.5))]
+    modules = [None, *(case.with_argument(r"delta|beta|threshold|c|w|omega|epsilon", at) for at in (2.0, 0.5))]
     spans = [_jump(case, inputs, module) for number, module in enumerate(modules) if module is not None or not number]
     if not any(span for _, _, span in spans):
         raise Skip("its value is not finite, or constant, over these errors")
@@ -97,9 +78,9 @@ _QUANTILE = r"q|quantiles?|tau|alpha|level|p"
 def quantile(case: LossCase) -> Measured:
     """The cost of predicting one too little against one too much, which is q to 1 - q."""
     case.require("regression", "quantiles")
-    if not _named(case, r"quantile|pinball"):
+    if not case.is_called(r"quantile|pinball"):
         raise Skip("not a quantile loss by name")
-    module = _set(case, _QUANTILE, 0.9)
+    module = case.with_argument(_QUANTILE, 0.9)
     levels = [0.9] if module is not None else _levels(case)
     if not levels:
         raise Skip("its quantile is not known")
@@ -144,7 +125,7 @@ _DISTANCE = r"mse|mae|rmse|l1|l2|huber|charb|wing|log_?cosh|quantile|pinball|reg
 def both_errors(case: LossCase) -> Measured:
     """Too much costs something and too little costs something, and neither costs less when it grows."""
     case.require("regression", "quantiles")
-    if not _named(case, _DISTANCE) or not case.plain_extras():
+    if not case.is_called(_DISTANCE) or not case.plain_extras():
         raise Skip("not a distance of prediction and truth, by name")
     inputs = case.inputs()
     truth = inputs[case.target]
@@ -161,7 +142,7 @@ def both_errors(case: LossCase) -> Measured:
         if costs[-1] <= costs[0] + 1e-6:
             why = f"Predicting {way} costs nothing: errors of that sign are not punished."
             raise Broken(shown, "rising with the error", why, f"Take the absolute error at {line}.")
-    if _named(case, r"huber|smooth_?l1") and not _named(case, r"pseudo|reverse|ber_?hu"):
+    if case.is_called(r"huber|smooth_?l1") and not case.is_called(r"pseudo|reverse|ber_?hu"):
         near, far = (case.value({**inputs, case.pred: truth + error}) for error in (32.0, 64.0))
         if far > 3 * near:
             why = "Large errors cost their square: the branches are exchanged, or the threshold is never reached."
@@ -177,9 +158,11 @@ def pos_weight(case: LossCase) -> Measured:
     case.require(*BINARY)
     if case.spec(case.pred).role != "logits" or case.family == "onehot":
         raise Skip("not a loss of logits and 0/1 targets")
-    modules = [_set(case, r"pos(itive)?_weight", weight) for weight in (1.0, 4.0)]
+    modules = [case.with_argument(r"pos(itive)?_weight", weight) for weight in (1.0, 4.0)]
     if None in modules or case.attempt(lambda: case.value(case.inputs(), modules[1])) is None:
-        modules = [_set(case, r"pos(itive)?_weight", torch.full((case.classes,), weight)) for weight in (1.0, 4.0)]
+        modules = [
+            case.with_argument(r"pos(itive)?_weight", torch.full((case.classes,), weight)) for weight in (1.0, 4.0)
+        ]
     if None in modules or case.attempt(lambda: case.value(case.inputs(), modules[1])) is None:
         raise Skip("the constructor takes no pos_weight")
     inputs = case.inputs(B=8)
@@ -207,7 +190,7 @@ def pos_weight(case: LossCase) -> Measured:
 def spread(case: LossCase) -> Measured:
     """A predicted spread shrinks where the mean is right and grows where it is far off."""
     name = next((s.name for s in case.specs if _is_spread(s.name) and s.name not in (case.pred, case.target)), None)
-    if name is None or case.family != "regression" or _named(case, r"kl|vae|elbo"):
+    if name is None or case.family != "regression" or case.is_called(r"kl|vae|elbo"):
         raise Skip("no predicted variance beside a prediction and its truth")
     inputs = case.inputs()
     unit = {**inputs, name: torch.zeros_like(inputs[name]) if "log" in name else torch.ones_like(inputs[name])}
@@ -233,7 +216,7 @@ def divergence_(case: LossCase) -> Measured:
     names = [spec.name for spec in case.specs]
     mean = next((n for n in names if re.fullmatch(r"(z_)?(mu|means?)(_z)?", n)), None)
     spread = next((n for n in names if re.fullmatch(r"(z_)?log_?(var|variance|sigma|std)(_z)?", n)), None)
-    said = _named(case, r"kl|vae|elbo|bottleneck") or case.source.mentions(("kl ", "kullback", "standard normal"))
+    said = case.is_called(r"kl|vae|elbo|bottleneck") or case.source.mentions(("kl ", "kullback", "standard normal"))
     if mean is None or spread is None or not said:
         raise Skip("not a divergence of a Gaussian given by mean and log-variance")
     inputs = case.inputs()
@@ -259,7 +242,7 @@ def divergence_(case: LossCase) -> Measured:
 def critics(case: LossCase) -> Measured:
     """The signs in which real and fake scores are pushed."""
     case.require("critics")
-    if _named(case, r"gen(erator)?(_|$)|^g_|_g$|_g_|match"):
+    if case.is_called(r"gen(erator)?(_|$)|^g_|_g$|_g_|match"):
         raise Skip("a generator's loss by name")
     names = list(case.inputs())
     signs, rises = set(), 0.0
@@ -272,7 +255,7 @@ def critics(case: LossCase) -> Measured:
             signs.add(pushes[0] * pushes[1] > 0)
     if not signs:
         raise Skip("real and fake are not both pushed")
-    if False in signs and rises > 1e-6 and _named(case, r"disc|critic|hinge|^d_|_d$|_d_"):
+    if False in signs and rises > 1e-6 and case.is_called(r"disc|critic|hinge|^d_|_d$|_d_"):
         line = case.source.point(r"relu|softplus|hinge|clamp", r"real", r"return")
         why = "Descending it lowers the scores of real samples and raises those of fake ones."
         if not case.source.mentions(("energy",)):
@@ -304,7 +287,7 @@ def boxes_apart(case: LossCase) -> Measured:
         if far < near - 1e-3 * max(abs(near), 1.0):
             why = "Boxes that lie further apart cost less: two negative sides make a positive overlap."
             raise Broken(shown, "never falling with the distance", why, f"clamp(min=0) the sides at {line}.")
-    if _named(case, r"iou") and min(abs(costs[0]), abs(costs[0] + 1)) > 0.02:
+    if case.is_called(r"iou") and min(abs(costs[0]), abs(costs[0] + 1)) > 0.02:
         union = case.source.point(r"union|area", r"/")
         why = "Equal boxes do not have an IoU of 1."
         raise Broken(f"{costs[0]:.4g} for equal boxes", "0", why, f"union = area + area - overlap, at {union}.")
@@ -315,9 +298,9 @@ def boxes_apart(case: LossCase) -> Measured:
 def own_pair(case: LossCase) -> Measured:
     """The floor at a low temperature: with every pair matched and all others orthogonal, nothing is left."""
     case.require("pair", "embeddings")
-    if not _named(case, r"nt_?xent|info_?nce|simclr|sup_?con|supervised_?contrast"):
+    if not case.is_called(r"nt_?xent|info_?nce|simclr|sup_?con|supervised_?contrast"):
         raise Skip("not a contrastive loss with a softmax over the others, by name")
-    module = _set(case, r"temperature|tau|t|temp", 0.05)
+    module = case.with_argument(r"temperature|tau|t|temp", 0.05)
     if module is None:
         default = case.call_default("temperature")
         if not isinstance(default, float) or default > 0.15:

@@ -17,7 +17,6 @@ from .core import Broken, Measured, Skip
 from .layouts import BINARY, INDEXED
 from .loss import Inputs, LossCase
 from .loss_checks import check
-from .loss_family_checks import _named, _set
 from .loss_target_checks import must_be_finite
 
 
@@ -92,7 +91,7 @@ def ranking(case: LossCase) -> Measured:
 
 def _needs_margin(case: LossCase, inputs: Inputs, anchor: str, positive: str, negative: str) -> None:
     """A hinge must still cost something where both distances are equal."""
-    module = _set(case, r"margin|alpha|m", 0.5)
+    module = case.with_argument(r"margin|alpha|m", 0.5)
     if module is None or not case.source.first(r"relu|clamp|max\("):
         return
     same = {**inputs, positive: inputs[anchor] + 0.1, negative: inputs[anchor] + 0.1}
@@ -152,9 +151,9 @@ def _without_labels(case: LossCase) -> tuple[Any, Inputs]:
     """
     others = [s.name for s in case.specs if s.name not in (case.pred, case.target)]
     names = [n for n in case.builder.parameters if re.search(r"alpha|lam|weight|ratio|beta|coef", n)]
-    tries: list[Any] = [None, *(m for n in names for v in (1.0, 0.0) if (m := _set(case, n, v)) is not None)]
+    tries: list[Any] = [None, *(m for n in names for v in (1.0, 0.0) if (m := case.with_argument(n, v)) is not None)]
     if not case.builder.is_class:
-        tries += [m for v in (1.0, 0.0) if (m := _set(case, r"alpha|lam\w*|\w*weight", v)) is not None]
+        tries += [m for v in (1.0, 0.0) if (m := case.with_argument(r"alpha|lam\w*|\w*weight", v)) is not None]
     inputs, other = case.inputs(), case.inputs(40)
     for module in tries:
         first = case.value(inputs, module)
@@ -318,9 +317,9 @@ def rows_normalized(case: LossCase) -> Measured:
 def margin(case: LossCase) -> Measured:
     """A larger margin costs more."""
     case.require("embeddings", "triplet", "ranking")
-    if _named(case, r"circle"):
+    if case.is_called(r"circle"):
         raise Skip("its margin works on both sides")
-    modules = [_set(case, r"margin|m", value) for value in (0.1, 0.4)]
+    modules = [case.with_argument(r"margin|m", value) for value in (0.1, 0.4)]
     if None in modules:
         raise Skip("it takes no margin")
     draws = [case.inputs(seed) for seed in (1, 2, 3)]
@@ -338,7 +337,7 @@ def margin(case: LossCase) -> Measured:
 def both_ways(case: LossCase) -> Measured:
     """The two sides of a symmetric loss can be exchanged."""
     case.require("pair")
-    if not _named(case, r"clip|nt_?xent|simclr|vic_?reg|barlow|symmetric") and not case.source.mentions(
+    if not case.is_called(r"clip|nt_?xent|simclr|vic_?reg|barlow|symmetric") and not case.source.mentions(
         ("symmetric", "both directions")
     ):
         raise Skip("not a loss that is symmetric by name")
@@ -359,7 +358,7 @@ def both_ways(case: LossCase) -> Measured:
 def hard_examples(case: LossCase) -> Measured:
     """Mining keeps the hardest element."""
     case.require(*INDEXED, *BINARY)
-    if not _named(case, r"ohem|hard|boot_?strap|top_?k"):
+    if not case.is_called(r"ohem|hard|boot_?strap|top_?k"):
         raise Skip("it mines no hard examples, by name")
     inputs = case.perfect(case.inputs(), 3.0)
     worst = case.perfect(case.inputs(), 3.0, shift=1)[case.pred]
