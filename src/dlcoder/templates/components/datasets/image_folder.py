@@ -13,6 +13,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from dlcoder.templates.components.datasets.class_folders import class_folders
 from dlcoder.templates.components.datasets.normalize import normalize
 from dlcoder.templates.components.datasets.read_image import SUFFIXES, read_image
 from dlcoder.templates.components.datasets.square import square
@@ -43,15 +44,7 @@ class ImageFolder(Dataset[tuple[Tensor, int]]):
     ) -> None:
         self.root = Path(root)
         self.image_size = image_size
-        if not self.root.is_dir():
-            raise FileNotFoundError(f"{self.root} is not a folder.")
-        found = sorted(entry.name for entry in self.root.iterdir() if entry.is_dir())
-        self.classes = list(classes or found)
-        if unknown := sorted(set(found) - set(self.classes)):
-            raise ValueError(
-                f"{self.root} has folders that are none of the {len(self.classes)} "
-                f"classes: {', '.join(unknown[:5])}."
-            )
+        self.classes = class_folders(self.root, classes)
         self.samples = [
             (path, label)
             for label, name in enumerate(self.classes)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from dlcoder.templates.components.datasets.class_folders import class_folders
 from dlcoder.templates.components.datasets.normalize import normalize
 from dlcoder.templates.components.datasets.read_image import SUFFIXES, read_image
 from dlcoder.templates.components.datasets.square import square
@@ -64,15 +65,7 @@ class VideoClips(Dataset[tuple[Tensor, int]]):
         self.step = span if step is None else step
         if min(length, stride, self.step) < 1:
             raise ValueError("length, stride and step are at least 1.")
-        if not self.root.is_dir():
-            raise FileNotFoundError(f"{self.root} is not a folder.")
-        found = sorted(entry.name for entry in self.root.iterdir() if entry.is_dir())
-        self.classes = list(classes or found)
-        if unknown := sorted(set(found) - set(self.classes)):
-            raise ValueError(
-                f"{self.root} has folders that are none of the {len(self.classes)} "
-                f"classes: {', '.join(unknown[:5])}."
-            )
+        self.classes = class_folders(self.root, classes)
         self.videos = [
             (frames, label)
             for label, name in enumerate(self.classes)
