@@ -12,6 +12,7 @@ from dlcoder.diagnosis.facts import Fact, Facts
 from dlcoder.diagnosis.flight_dumps import looks_like_dump, rank_of
 from dlcoder.diagnosis.lines import Line, make_lines
 from dlcoder.diagnosis.missing import what_is_missing
+from dlcoder.diagnosis.noise import without_asides
 from dlcoder.diagnosis.ranking import Scored, calibrate, score
 from dlcoder.diagnosis.ranks import Reading, absent_ranks, is_effect, own_strength, primary, without_passing
 from dlcoder.diagnosis.reading import Document, read
@@ -339,6 +340,7 @@ def _gather(
         told += prose_facts(own, scope)
         lines += own
     told += shared_facts(lines)
+    told = without_asides(told)
     facts = Facts(told)
     if any(reading.document.lines for reading in readings):
         facts.add(Fact("any.log"))

@@ -13,6 +13,7 @@ from dlcoder.diagnosis.hardware import hardware_facts
 from dlcoder.diagnosis.lines import Line
 from dlcoder.diagnosis.matcher import scope_scanner
 from dlcoder.diagnosis.memory import memory_facts
+from dlcoder.diagnosis.noise import without_noise
 from dlcoder.diagnosis.tables import table_facts
 from dlcoder.diagnosis.tracebacks import Raised, find_exceptions
 from dlcoder.diagnosis.trends import trend_facts
@@ -106,7 +107,7 @@ def log_facts(lines: Sequence[Line], whole: bool = True) -> tuple[list[Fact], li
     facts += table_facts(lines)
     facts += [fact for fact in trend_facts(lines)[0] if whole or fact.id not in _NEEDS_ALL]
     facts += _number_facts(lines)
-    return without_echoes(facts, exceptions, lines), exceptions
+    return without_noise(without_echoes(facts, exceptions, lines)), exceptions
 
 
 _SCRIPTS_MEET = re.compile("(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")

@@ -347,7 +347,7 @@ _METHODS = frozenset(
     ]
 )
 _LABEL_CODE = re.compile(
-    r"split(?:t?ed)?\b|\blines?\[|\brow\[|Image\.open\(|label|annot|ann\b|ann\[|bbox|boxes|target|gt_|categor"
+    r"split(?:t?ed)?\b|\blines?\[|\brow\[|Image\.open\(|label|(?<![cC])annot|ann\b|ann\[|bbox|boxes|target|gt_|categor"
     r"|class(?:es)?\b|cls\b|coco|voc|xml|polygon|segmentation|caption|transcript|\.split\(|mask",
     re.I,
 )
@@ -636,13 +636,18 @@ def _zero_fact(raised: Raised) -> Fact:
     return Fact("zero.other", raised.line)
 
 
+_EMPTY = re.compile(r"\bempty\b|len\([^)]*\) ?(?:>|!=|>=) ?[01]|no (?:samples|data|images)|> 0\b")
+_PARTS = re.compile(r"ckpt|checkpoint|param|group|optim|layer|module|device|gpu|rank|state|weight|handle|grad", re.I)
+"""What a model or job is made of: where there is none of it, no data is missing."""
+
+
 def _assertion_facts(raised: Raised) -> list[Fact]:
     """What was checked."""
     stack = _stack(raised) + " " + raised.line.raw
     checked = (raised.deepest.code if raised.deepest else raised.before) + " " + raised.message
     if re.search(r"isfile|isdir|exists|os\.path|Path\(", checked):
         return [Fact("assert.path", raised.line, note="a path was checked")]
-    if re.search(r"\bempty\b|len\([^)]*\) ?(?:>|!=|>=) ?[01]|no (?:samples|data|images)|> 0\b", checked):
+    if _EMPTY.search(checked) and not _PARTS.search(checked):
         return [Fact("assert.empty", raised.line, note="a length was checked")]
     if _DATA_FRAME.search(stack) or _LABEL_CODE.search(stack + raised.message):
         return [Fact("assert.in-data", raised.line)]
@@ -665,6 +670,27 @@ def _value_facts(raised: Raised) -> list[Fact]:
 WRAPPERS = {"ChildFailedError", "ProcessRaisedException", "ProcessExitedException", "CalledProcessError", "SystemExit"}
 WRAPPERS |= {"SignalException", "RayTaskError", "ActorDiedError", "WorkerCrashedError"}
 _PLACES = (("in.data", _DATA_FRAME), ("in.loss", _LOSS_FRAME), ("in.optimizer", _OPTIM_FRAME), ("in.load", _LOAD_FRAME))
+# A library's own check, by the file that raised it: its subject is known whatever the words are.
+_INSIDE = (
+    (
+        "inside.sharding",
+        re.compile(
+            r"torch[/\\]distributed[/\\](?:fsdp|_fsdp|_composable|_?tensor|_shard\w*|checkpoint|_?state_dict|pipelin\w+"
+            r"|device_mesh|_device_mesh|optim[/\\]zero\w*|_tools)"
+            r"|deepspeed[/\\](?:runtime[/\\](?!dataloader|fp16[/\\]loss|lr_sched)|moe|sequence|module_inject|checkpoint|utils[/\\]groups)"
+            r"|megatron[/\\](?:core[/\\])?(?:tensor_parallel|pipeline_parallel|parallel_state|mpu|model_parallel\w*"
+            r"|distributed|transformer[/\\]transformer_config|dist_checkpointing|optimizer|num_microbatches\w*)"
+            r"|colossalai[/\\]|fairscale[/\\](?:nn|optim)"
+        ),
+    ),
+    ("inside.rendezvous", re.compile(r"torch[/\\]distributed[/\\](?:rendezvous|elastic[/\\]rendezvous)")),
+    (
+        "inside.launcher",
+        re.compile(
+            r"torch[/\\]distributed[/\\](?:run|launch|launcher[/\\]\w+|argparse_util|elastic[/\\]agent[/\\]\S+)\.py"
+        ),
+    ),
+)
 
 
 def _place_facts(raised: Raised) -> list[Fact]:
@@ -673,6 +699,8 @@ def _place_facts(raised: Raised) -> list[Fact]:
     if raised.frames:
         stack = _stack(raised)
         facts += [Fact(name, raised.frames[-1].line) for name, pattern in _PLACES if pattern.search(stack)]
+        deepest = raised.deepest or raised.frames[-1]
+        facts += [Fact(name, raised.line) for name, pattern in _INSIDE if pattern.search(deepest.file)]
     return facts
 
 

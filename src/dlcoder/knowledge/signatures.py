@@ -40,6 +40,8 @@ class Pattern:
             `benign` is known to be harmless.
         scopes: Where it is looked for.
         note: What to say about a benign line.
+        mutes: `always` where nothing else that its line seems to say counts; `beside` where that counts only as long as
+            no other line names a failure.
         alternatives: The expression taken apart, each part with literals of which one must be present.
     """
 
@@ -50,6 +52,7 @@ class Pattern:
     role: Role
     scopes: frozenset[str]
     note: str = ""
+    mutes: Literal["", "always", "beside"] = ""
     alternatives: tuple[Alternative, ...] = ()
 
 
@@ -98,6 +101,7 @@ def _compile_pattern(raw: Mapping[str, Any]) -> dict[str, Any]:
         "role": raw.get("role") or ("root" if any(w >= 2 for w in weights.values()) else "clue"),
         "scopes": _strings(raw.get("in")) or ["log", "context"],
         "note": raw.get("note", ""),
+        "mutes": raw.get("mutes", ""),
         "alternatives": [[a.regex, list(a.literals)] for a in alternatives(raw["re"])],
     }
 
@@ -129,7 +133,8 @@ def _pattern(raw: dict[str, Any]) -> Pattern:
     parts = tuple(Alternative(regex, tuple(literals)) for regex, literals in raw["alternatives"])
     scopes = frozenset(raw["scopes"])
     role = cast(Role, raw["role"])
-    return Pattern(raw["id"], raw["regex"], raw["ignore_case"], raw["weights"], role, scopes, raw["note"], parts)
+    regex, note, mutes = raw["regex"], raw["note"], raw["mutes"]
+    return Pattern(raw["id"], regex, raw["ignore_case"], raw["weights"], role, scopes, note, mutes, parts)
 
 
 def _rule(raw: dict[str, Any]) -> Rule:
