@@ -125,7 +125,7 @@ def fit(samples):
     One parameter after the other is set to its best value, until none changes.
     """
     choice = {"temperature": 1.0, "unknown": 1.4, "slope": 1.0, "offset": 0.5, "thin_slope": 1.15, "thin_offset": -1.9}
-    choice["ceiling"] = 0.98
+    choice |= {"kin_offset": 1.0, "ceiling": 0.98}
 
     def loss(trial):
         total = 0.0

@@ -39,7 +39,7 @@ _NO_CRASH = {
     "unavailable.words",
     "unavailable.integrated",
 }
-_KNOWN_WARNINGS = ("warn.deprecated", "warn.rnn-chunks")
+_KNOWN_WARNINGS = ("warn.deprecated", "warn.rnn-chunks", "lr.order-warning", "lr.override-warning")
 _COMPLAINTS = ("hang.words", "dlhang.words", "native.words", "flat.words")
 _DEGRADED = {
     "not-learning-lr",

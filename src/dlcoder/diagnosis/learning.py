@@ -1,5 +1,6 @@
 """Whether a run learns: flat, diverging and constant losses, collapse, and how validation compares."""
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ def _jumps(values: Sequence[float]) -> bool:
 def _early(series: Sequence[Series]) -> bool:
     """Whether the log shows the beginning of training, where a loss has to move."""
     steps = [s for s in series if s.kind == "step" and s.finite]
+    steps = [s for s in steps if "epoch" in s.name or any(s.finite)]  # a count of skipped steps stays 0
     epochs = [s for s in steps if "epoch" in s.name]
     first = min((s.finite[0] for s in epochs or steps), default=math.inf)
     return first <= (3 if epochs else 300)
@@ -62,6 +64,29 @@ def _level_facts(main: Series, series: Sequence[Series]) -> list[Fact]:
     return facts
 
 
+def _blocks(values: Sequence[float], most: int = 8) -> list[float]:
+    """The values in order, as the medians of at most `most` stretches."""
+    size = max(math.ceil(len(values) / most), 1)
+    return [median(values[i : i + size]) for i in range(0, len(values), size)]
+
+
+def _turns(values: Sequence[float]) -> bool:
+    """Whether the values fell and have been rising ever since, to nearly twice their lowest."""
+    blocks = _blocks(values)
+    lowest = blocks.index(min(blocks))
+    after = blocks[lowest:]
+    if len(blocks) < 5 or lowest == 0 or len(after) < 4 or not 0 < 1.3 * after[0] < blocks[0]:
+        return False
+    return after[-1] > 1.8 * after[0] and all(b > 0.97 * a for a, b in itertools.pairwise(after))
+
+
+def _sinks(values: Sequence[float]) -> bool:
+    """Whether the values run away below zero, ever faster."""
+    blocks = _blocks(values, most=6)
+    pairs = list(itertools.pairwise(blocks))[-3:]
+    return len(pairs) == 3 and blocks[-1] < -50 and all(b < 1.5 * a < 0 for a, b in pairs)
+
+
 def _climbs(values: Sequence[float]) -> bool:
     """Whether the highest value towers over a value before it; a loss that starts high and falls has its peak first."""
     peak = max(values)
@@ -77,6 +102,10 @@ def _runaway_facts(main: Series) -> list[Fact]:
         return [fact("loss.diverges", max(main.points, key=lambda p: p.value), "the loss diverges")]
     if any(v < -1e6 for v in values):
         return [fact("loss.absurd", main.points[0], "the loss is absurdly negative")]
+    if _sinks(values):
+        return [fact("loss.sinks", main.points[-1], "the loss runs away below zero")]
+    if _turns(values):
+        return [fact("loss.turns", min(main.points, key=lambda p: p.value), "from here on the loss rises")]
     return [fact("loss.rises", main.points[-1], "the loss rises")] if rises(values, 0.25) else []
 
 
@@ -132,11 +161,13 @@ def _loss_gap(series: Sequence[Series]) -> list[Fact]:
     t, v = trained.finite, valid.finite
     if not t or not v:
         return []
-    if len(v) >= 3 and falls(t, 0.1) and (rises(v, 0.05) or v[-1] > 1.15 * min(v)):
+    worse = rises(v, 0.05) or v[-1] > min(v) + 0.15 * abs(min(v))
+    if len(v) >= 3 and falls(t, 0.1) and worse and not _turns(t):
         return [fact("gap.widens", valid.points[-1], "training loss falls while validation loss rises")]
     learned = len(v) >= 3 and t[-1] < 0.5 * max(t[0], t[-1] * 1.01) and v[-1] > 3 * max(t[-1], 1e-6)
     if learned or (v[-1] > 4 * max(t[-1], 1e-6) and v[-1] > 0.5):
-        return [fact("gap.large", valid.points[-1], f"validation loss {v[-1]:.3g}, training loss {t[-1]:.3g}")]
+        facts = [fact("gap.large", valid.points[-1], f"validation loss {v[-1]:.3g}, training loss {t[-1]:.3g}")]
+        return [*facts, fact("gap.huge", valid.points[-1])] if v[-1] > 10 * max(t[-1], 1e-6) else facts
     return []
 
 
@@ -175,6 +206,8 @@ def _stuck_facts(s: Series) -> list[Fact]:
     values, last = s.finite, s.points[-1]
     if len(values) < 2 or any(v != values[0] for v in values):
         return []
+    if re.search(r"[@_ -]?5$", s.name) and values[0] in (1, 100):
+        return []  # the first five of a few classes are always right
     if values[0] == 0:
         facts = [fact("accuracy.zero", last, f"`{s.name}` is 0 every time")]
         return [*facts, fact("accuracy.constant", last)] if len(values) >= 3 else facts

@@ -86,13 +86,25 @@ def _logistic(x: float) -> float:
     return 1 / (1 + math.exp(-max(min(x, 40.0), -40.0)))
 
 
+_ONE_SYMPTOM = (
+    "nan-",
+    "not-learning-",
+    "perf-",
+    "train-eval-gap",
+    "overfitting",
+    "metric-bug",
+    "representation-collapse",
+)
+"""Causes that share what is seen of them: values that are not finite, a run that does not learn, one that is slow."""
+
+
 def calibrate(scored: list[Scored], calibration: Mapping[str, float], priors: Mapping[str, float]) -> list[Scored]:
     """Set the probabilities.
 
     `temperature` and `unknown` (the log-odds of "something else") shape the shares; `slope`, `offset` and `ceiling` map
-    the share of the first to its probability; `thin_slope` and `thin_offset` bound it where the evidence itself is
-    thin,
-    however far the others are behind. What is left over belongs to causes that are not listed.
+    the share of the first to its probability, with `kin_offset` where causes look alike; `thin_slope` and `thin_offset`
+    bound it where the evidence itself is thin, however far the others are behind. What is left over belongs to causes
+    that are not listed.
     """
     if not scored:
         return scored
@@ -103,7 +115,8 @@ def calibrate(scored: list[Scored], calibration: Mapping[str, float], priors: Ma
     total = sum(shares) + math.exp((base - top) / heat)
     shares = [share / total for share in shares]
     first = min(max(shares[0], 1e-6), 1 - 1e-6)
-    mapped = _logistic(calibration["slope"] * math.log(first / (1 - first)) + calibration["offset"])
+    offset = calibration["kin_offset" if scored[0].cause.startswith(_ONE_SYMPTOM) else "offset"]
+    mapped = _logistic(calibration["slope"] * math.log(first / (1 - first)) + offset)
     strength = scored[0].score - priors[scored[0].cause]
     thin = _logistic(calibration["thin_slope"] * strength + calibration["thin_offset"])
     mapped = min(mapped, thin, calibration["ceiling"])

@@ -45,9 +45,14 @@ def _averages_facts(losses: Sequence[Series]) -> list[Fact]:
     return []
 
 
-def _approach_facts(main: Series, losses: Sequence[Series], first: int) -> list[Fact]:
+_LAST_WORDS = re.compile(r"Error\b|\braise\b|[Ss]topp|became|becomes|detected")
+
+
+def _approach_facts(main: Series, losses: Sequence[Series], first: int, series: Sequence[Series]) -> list[Fact]:
     """How the values went that led to the first bad one."""
     before = [p.value for p in main.points[:first]]
+    if not before and _LAST_WORDS.search(main.points[0].line.text) and not any(s.kind == "step" for s in series):
+        return []  # a message that ends a run tells nothing of what was printed before
     if not before:
         return [fact("nan.from-start", main.points[first], "it is not finite from the first printed value on")]
     spikes = any(s.first_bad and _spike([p.value for p in s.points[: s.first_bad]]) for s in losses)
@@ -80,7 +85,7 @@ def nan_facts(series: Sequence[Series]) -> list[Fact]:
     first = main.first_bad or 0
     point = main.points[first]
     facts = [fact("nan.loss", point, f"`{main.name}` is not finite")]
-    facts += _approach_facts(main, losses, first) + _terms_facts(main, losses, point)
+    facts += _approach_facts(main, losses, first, series) + _terms_facts(main, losses, point)
     epochs = [p for s in series if s.kind == "step" and "epoch" in s.name for p in s.points]
     reached = [p.value for p in epochs if p.line.number <= point.line.number]
     if reached and first > 0 and reached[-1] >= 3:
