@@ -1,11 +1,12 @@
 """The terminal face of dlcoder: every tool as a subcommand, and the server."""
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from textwrap import fill
 
 from dlcoder.tools import available
 
@@ -57,8 +58,11 @@ def _dispatch(arguments: list[str]) -> int:
         module, function = _WITHIN[command, rest[0]]
         within: Callable[[list[str]], int] = getattr(import_module(module), function)
         return within(rest[1:])
+    # We want no plugins of pydantic's, and to look for some is to read the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     for listed in available():
         if command in (listed.command, listed.name):
+            _spare_collections()
             from dlcoder.terminal.command import run_command
 
             return run_command(listed, rest)
@@ -69,11 +73,19 @@ def _dispatch(arguments: list[str]) -> int:
     return _unknown(command)
 
 
+def _spare_collections() -> None:
+    """Most of what a command makes lives until its end: to look for garbage there would be a seventh of its time."""
+    gc.set_threshold(100_000)
+    atexit.register(gc.freeze)
+
+
 def _others() -> list[str]:
     return [name for name, (module, _, _) in _OTHERS.items() if find_spec(module) is not None]
 
 
 def _help() -> str:
+    from textwrap import fill
+
     rows = [(listed.command, f"when {listed.when}") for listed in available()]
     rows += [(name, _OTHERS[name][2]) for name in _others()]
     lines = "\n".join(

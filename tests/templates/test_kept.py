@@ -17,7 +17,8 @@ from dlcoder.scaffold.project import project_files
 from dlcoder.scaffold.spec import ProjectSpec
 spec = ProjectSpec(task="regression")
 files = project_files(spec, decide(spec, "demo"))
-print("libcst" in sys.modules, hash(tuple(sorted(files.items()))))
+print(sorted({"libcst", "yaml"} & {*sys.modules}), end=";")
+print(hash(tuple(sorted(files.items()))))
 """
 
 
@@ -30,10 +31,10 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_second_process_renders_the_same_without_loading_what_rendered_it(file: Path) -> None:
     command, environment = [sys.executable, "-c", RENDER], {**os.environ, "PYTHONHASHSEED": "0"}
     first, second = (
-        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split(";")
         for _ in range(2)
     )
-    assert (first[0], second[0]) == ("True", "False")
+    assert (first[0], second[0]) == ("['libcst', 'yaml']", "[]")
     assert first[1] == second[1]
 
 

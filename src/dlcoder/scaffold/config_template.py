@@ -10,8 +10,9 @@ from dlcoder.errors import UserError
 from dlcoder.scaffold.choices import decide
 from dlcoder.scaffold.component import Rendered, find_component, merged, renamed, snake, with_siblings
 from dlcoder.scaffold.config_forms import FORMS, ConfigForm, convert
+from dlcoder.scaffold.fill import fill
 from dlcoder.scaffold.plan import PARTS, plan
-from dlcoder.scaffold.render import fill, tidy
+from dlcoder.scaffold.render import tidy
 from dlcoder.scaffold.spec import ProjectSpec
 from dlcoder.scaffold.task import Setting
 from dlcoder.templates.catalogue import Component

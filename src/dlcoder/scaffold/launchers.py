@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from dlcoder.errors import UserError
-from dlcoder.templates.catalogue import FOLDER, catalogue
+from dlcoder.templates.catalogue import FOLDER, component
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ _WORD = re.compile(r"[\w./:@%+=-]+")
 
 def script_name(launcher: str) -> str:
     """The name of a launcher's file."""
-    return catalogue()[f"launchers/{launcher}"].symbol
+    return component(f"launchers/{launcher}").symbol
 
 
 def script(launcher: str, values: Mapping[str, Any]) -> str:
@@ -84,7 +84,7 @@ def script(launcher: str, values: Mapping[str, Any]) -> str:
         UserError: A value is no word that a shell leaves as it is.
     """
     text = _source(launcher)
-    for name, parameter in catalogue()[f"launchers/{launcher}"].params.items():
+    for name, parameter in component(f"launchers/{launcher}").params.items():
         value = values.get(name, parameter.default)
         if value == parameter.default:
             continue

@@ -72,8 +72,8 @@ async def scaffold_project(
     Raises:
         UserError: The request contradicts itself, `path` is occupied, or a check failed.
     """
+    from dlcoder.scaffold.record import is_scaffolded
     from dlcoder.scaffold.staging import refuse_occupied, staged
-    from dlcoder.scaffold.update import is_scaffolded
 
     if is_scaffolded(path):
         return await _update(path, spec, dry_run, validate, progress)

@@ -5,10 +5,17 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from importlib import metadata
+from pathlib import Path
 from typing import Any
 
+from dlcoder import __version__
+
 FOLDER = ".dlcoder"
+
+
+def is_scaffolded(path: Path) -> bool:
+    """Whether dlcoder made the project at `path`."""
+    return (path / FOLDER / "project.json").is_file()
 
 
 def record(spec: Mapping[str, Any], decided: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -23,7 +30,7 @@ def record(spec: Mapping[str, Any], decided: Mapping[str, Any], files: Mapping[s
         files: The project's files, by path.
     """
     project = {
-        "dlcoder": metadata.version("dlcoder"),
+        "dlcoder": __version__,
         "spec": spec,
         "decided": decided,
         "files": {path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())},

@@ -4,19 +4,15 @@ import json
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from dlcoder.scaffold.config_forms import ConfigForm, in_form
+from dlcoder.scaffold.fill import fill
 from dlcoder.scaffold.layout import flat, top_modules
 from dlcoder.scaffold.plan import Plan
 from dlcoder.templates.kept import KEPT
 from dlcoder.templates.specialize import COMPONENTS, specialize
-
-if TYPE_CHECKING:
-    import jinja2
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -45,11 +41,6 @@ def render(plan: Plan) -> dict[str, str]:
         files = flat(files, plan.package)
         files = tidy(files, plan.package, modules=top_modules(files))
     return dict(sorted(files.items()))
-
-
-def fill(template: str, context: Mapping[str, object]) -> str:
-    """The text of a project template."""
-    return _jinja().get_template(template).render(context)
 
 
 Component = tuple[str, str]
@@ -114,46 +105,6 @@ def _package_files(components: set[Component], plan: Plan) -> dict[str, str]:
 @cache
 def _source(*parts: str) -> str:
     return _TEMPLATES.joinpath(*parts).read_text(encoding="utf-8")
-
-
-@cache
-def _jinja() -> "jinja2.Environment":
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES / "project"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # code and prose, not HTML
-    )
-    environment.filters |= {"py": _py, "yaml": _yaml, "cell": _cell, "class_name": class_name}
-    return environment
-
-
-def _py(value: Any) -> str:
-    """A value as Python source."""
-    return 'float("inf")' if value == float("inf") else repr(value)
-
-
-def _yaml(value: Any) -> str:
-    """A value on one line of YAML."""
-    import yaml
-
-    value = list(value) if isinstance(value, tuple) else value
-    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
-    return text.removesuffix("...\n").strip()
-
-
-def class_name(part: str) -> str:
-    """The dataclass of a part of the settings: TrainSettings for train."""
-    return "".join(word.capitalize() for word in part.split("_")) + "Settings"
-
-
-def _cell(text: str) -> str:
-    """Text for a cell of a Markdown table."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 _JOIN = "lint.isort.split-on-trailing-comma=false"

@@ -79,11 +79,6 @@ def is_record(path: str) -> bool:
     return path.startswith(f"{FOLDER}/")
 
 
-def is_scaffolded(path: Path) -> bool:
-    """Whether dlcoder made the project at `path`."""
-    return (path / FOLDER / "project.json").is_file()
-
-
 def read_record(path: Path) -> Record:
     """Read the record of a project.
 

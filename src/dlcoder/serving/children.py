@@ -28,6 +28,8 @@ def adopt_orphans() -> None:
 
 def descendants(pid: int | None = None, spare: Collection[int] = ()) -> list[int]:
     """The living processes below `pid` (default: this one), without zombies and without what is below `spare`."""
+    if pid is None and sys.platform == "linux" and not _has_children():
+        return []
     children: dict[int, list[tuple[int, str]]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         state, parent = _state(entry)
@@ -76,6 +78,15 @@ def reap_adopted() -> None:
         if now - _zombies.setdefault(pid, now) > _ZOMBIE_AGE_S:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
+
+
+def _has_children() -> bool:
+    """Whether this process has any, living or dead: the table of all processes takes a while to read."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _state(entry: Path) -> tuple[str, int]:

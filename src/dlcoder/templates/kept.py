@@ -1,7 +1,8 @@
 """Texts made before, kept from process to process.
 
-Specializing and formatting a file is a pure function of its text and of what is asked for, most files are the same
-from project to project, and loading the libraries that do it takes longer than all the rest of a rendering.
+Specializing and formatting a file, compiling a template, parsing a sidecar are pure functions of texts and of what is
+asked for. Most of it is the same from project to project, and loading the libraries that do it takes longer than all
+the rest of a rendering.
 """
 
 import atexit
@@ -76,8 +77,9 @@ def _digest(*key: str) -> str:
 @cache
 def _maker() -> str:
     """What the texts depend on beside their keys: the code that makes them, here and in the libraries."""
-    own = [*Path(__file__).parent.glob("*.py"), Path(__file__).parents[1] / "scaffold/render.py"]
-    libraries = [spec.origin for spec in map(find_spec, ("libcst", "ruff")) if spec and spec.origin]
+    templates, scaffold = Path(__file__).parent, Path(__file__).parents[1] / "scaffold"
+    own = [*templates.glob("*.py"), scaffold / "fill.py", scaffold / "render.py"]
+    libraries = [spec.origin for spec in map(find_spec, ("jinja2", "libcst", "ruff", "yaml")) if spec and spec.origin]
     states = [(str(file), file.stat()) for file in sorted([*own, *map(Path, libraries)])]
     return _digest(*(f"{file} {state.st_mtime_ns} {state.st_size}" for file, state in states))
 

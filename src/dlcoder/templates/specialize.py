@@ -1,7 +1,5 @@
 """A component, made for one project: its options bound, and what they decide decided."""
 
-import re
-
 from dlcoder.templates.bindings import Binding, Bindings
 from dlcoder.templates.kept import KEPT
 
@@ -25,14 +23,23 @@ def specialize(source: str, *, package: str, bindings: Bindings) -> str:
         ValueError: A bound symbol has no such parameter.
     """
     relevant = [
-        (name, tuple(sorted(params.items())))
-        for name, params in sorted(bindings.items())
-        if name in source and re.search(rf"\b{name}\b", source)
+        (name, tuple(sorted(params.items()))) for name, params in sorted(bindings.items()) if _names(source, name)
     ]
     if relevant or NEEDS in source:
         source = _bound(source, tuple(relevant))
     # The dotted name occurs in imports only, and means nothing else.
     return source.replace(f"{COMPONENTS}.", f"{package}.")
+
+
+def _names(source: str, name: str) -> bool:
+    """Whether a name occurs as a word: what a pattern says as well, which would have to be compiled for each."""
+    start = source.find(name)
+    while start >= 0:
+        around = source[start - 1 : start] + source[start + len(name) : start + len(name) + 1]
+        if not any(letter.isalnum() or letter == "_" for letter in around):
+            return True
+        start = source.find(name, start + 1)
+    return False
 
 
 def _bound(source: str, bindings: tuple[tuple[str, tuple[tuple[str, Binding], ...]], ...]) -> str:
