@@ -38,6 +38,17 @@ RAISED = {
         "Exception: Current loss scale already at minimum - cannot decrease scale anymore. Exiting run.",
         "nan-amp-overflow",
     ),
+    "a compiler that is too old": (
+        "torch/utils/cpp_extension.py",
+        "RuntimeError: The current installed version of g++ (4.9.2) is less than the minimum required version by CUDA "
+        "12.1 (6.0.0).",
+        "env-build",
+    ),
+    "a place to meet that is no place": (
+        "torch/distributed/elastic/rendezvous/utils.py",
+        "ValueError: The rendezvous configuration option 'timeout' must have a value specified.",
+        "dist-launch-args",
+    ),
     "a meeting": (
         "torch/distributed/elastic/rendezvous/dynamic_rendezvous.py",
         "RuntimeError: the state of the meeting is not known",

@@ -21,8 +21,11 @@ from dlcoder.knowledge.signatures import Scope
 
 _NATIVE_FRAME = re.compile(r"\s*frame #\d+: ")
 """Lines of a C++ backtrace: their symbols would read as messages."""
-_LIBRARY_WARNING = re.compile(r"(?:User|Future|Deprecat\w*|Runtime|FP16Deprecat\w*)Warning: ")
-"""What libraries warn of in general terms; a person who writes the same words means this run."""
+_LIBRARY_SAYS = re.compile(
+    r"(?:User|Future|Deprecat\w*|Runtime|FP16Deprecat\w*)Warning: "
+    r"|^\W*(?:[A-Za-z_]\w*\.){0,6}[A-Z]\w{0,60}(?:Error|Exception): "
+)
+"""What libraries warn of or raise in general terms; a person who writes the same words means this run."""
 
 
 def pattern_facts(lines: Sequence[Line], scope: Scope) -> list[Fact]:
@@ -33,7 +36,8 @@ def pattern_facts(lines: Sequence[Line], scope: Scope) -> list[Fact]:
     facts = []
     for index, number in scanner.match(["" if _NATIVE_FRAME.match(line.text) else line.text for line in lines]):
         pattern = scanner.patterns[index]
-        if pattern.id.endswith("words") and _LIBRARY_WARNING.search(lines[number].text[:400]):
+        prose = pattern.ignore_case and pattern.id.endswith("words")
+        if prose and _LIBRARY_SAYS.search(lines[number].text[:400]):
             continue
         facts.append(Fact(pattern.id, lines[number], dict(pattern.weights), pattern.role, pattern.note))
     return facts

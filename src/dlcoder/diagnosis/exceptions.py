@@ -649,7 +649,9 @@ def _assertion_facts(raised: Raised) -> list[Fact]:
         return [Fact("assert.path", raised.line, note="a path was checked")]
     if _EMPTY.search(checked) and not _PARTS.search(checked):
         return [Fact("assert.empty", raised.line, note="a length was checked")]
-    if _DATA_FRAME.search(stack) or _LABEL_CODE.search(stack + raised.message):
+    library = _library_of(raised.deepest)
+    reads = not library or _DATA_FRAME.search(raised.deepest.file if raised.deepest else "")
+    if reads and (_DATA_FRAME.search(stack) or _LABEL_CODE.search(stack + raised.message)):
         return [Fact("assert.in-data", raised.line)]
     return [Fact("assert.config", raised.line)] if _CONFIG_FRAME.search(stack) else []
 
@@ -683,6 +685,7 @@ _INSIDE = (
             r"|colossalai[/\\]|fairscale[/\\](?:nn|optim)"
         ),
     ),
+    ("inside.build", re.compile(r"op_builder[/\\]|cpp_extension\.py")),
     ("inside.rendezvous", re.compile(r"torch[/\\]distributed[/\\](?:rendezvous|elastic[/\\]rendezvous)")),
     (
         "inside.launcher",
