@@ -23,6 +23,30 @@ SCALE = (
     "ValueError: Expected parameter scale (Tensor of shape (4,)) of distribution Normal() to satisfy the constraint "
 )
 CASES = {
+    "an argument that a function of torch now requires": (
+        "env-api-removed",
+        "    spec = torch.stft(\nRuntimeError: stft requires the return_complex parameter be given for real inputs\n",
+    ),
+    "a hook that was removed": (
+        "env-api-removed",
+        "NotImplementedError: Support for `validation_epoch_end` has been removed in v2.0.0.\n",
+    ),
+    "a part of numpy by its module": (
+        "env-numpy",
+        "AttributeError: module 'numpy.typing' has no attribute 'NDArray'\n",
+    ),
+    "keys in code, sizes in the message": (
+        "ckpt-size-mismatch",
+        "    missing_keys, unexpected_keys = model.load_state_dict(state, strict=False)\n"
+        "RuntimeError: Error(s) in loading state_dict for Net:\n\tsize mismatch for head.weight: copying a param with "
+        "shape torch.Size([91, 256]) from checkpoint, the shape in current model is torch.Size([4, 256]).\n",
+    ),
+    "networks that train against each other": (
+        "autograd-inplace",
+        "    loss_D.backward()\nRuntimeError: one of the variables needed for gradient computation has been modified "
+        "by an inplace operation: [torch.cuda.FloatTensor [256]] is at version 5; expected version 4 instead.\n"
+        "Warning: Error detected in CudnnBatchNormBackward0.\n",
+    ),
     "a cut archive": ("ckpt-corrupt", CUT),
     "a page of HTML": ("ckpt-corrupt", PICKLE + "Unsupported operand 60\n"),
     "a pointer of a large file": ("ckpt-corrupt", PICKLE + "Unsupported operand 118\n"),

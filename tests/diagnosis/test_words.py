@@ -19,6 +19,12 @@ SAID = {
     "Once I call model.eval() the results are random": "train-eval-gap",
     "Each epoch takes ten times as long since I print every metric": "perf-sync",
     "加了一个新的loss之后 多卡训练卡住 单卡正常": "ddp-divergent-branch",
+    "The discriminator's loss soon gets as low as 0.002 while the generator stays at 9": "representation-collapse",
+    "The IoU exceeds 1 and the Dice loss becomes negative": "nan-bad-data",
+    "The denominator of the recall is wrong, python 2 divides integers": "metric-bug",
+    "损失变为nan, 我调小学习率也没有用": "nan-bad-data",
+    "Evaluation afterwards does not match the accuracy of training": "train-eval-gap",
+    "The model always predicts blanks, loss stops going down": "not-learning-bug",
     "两台机器 启动之后一直卡住不动": "dist-rdzv-unreachable",
 }
 
@@ -27,6 +33,11 @@ SAID = {
 def test_a_complaint_leads_to_its_cause(words: str, cause: str) -> None:
     _, scored = judge("", words)
     assert cause in [entry.cause for entry in scored[:3]]
+
+
+def test_data_that_was_checked_is_not_blamed() -> None:
+    _, scored = judge("", "After 15000 steps the loss turned into nan, lr=1e-4; my data is clean")
+    assert scored[0].cause == "nan-lr-too-high"
 
 
 def test_words_alone_never_make_a_run_healthy() -> None:

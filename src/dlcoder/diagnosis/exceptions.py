@@ -316,7 +316,8 @@ _LIBRARY_OBJECT = re.compile(
     r"^\w*Trainer$|^Variable$|Tokenizer|Config$|For(?:CausalLM|ConditionalGeneration|SequenceClassification)|Processor$"
     r"|^(?:Upsample|GELU|Conv[123]d|BatchNorm[123]d|LayerNorm|Sequential|Linear|Adam\w*|SGD|\w+LR|DataFrame"
     r"|Series|Index"
-    r"|FreeTypeFont|Axes\w*|Figure|Session|Image|Accelerator|Dataset|DatasetDict|Field|Example|Transpose"
+    r"|FreeTypeFont|ImageDraw|Axes\w*|Figure|Session|Image|Accelerator|Dataset|DatasetDict|Field|Example|Transpose"
+    r"|Accelerated\w+|\w*Cache|(?:Llama|Mistral|Qwen2?\w*|Bert|Roberta|GPT\w*|T5|Bart|OPT|Gemma\d?|Phi\d?)\w*(?:Attention|Layer|Embedding|Model)"
     r"|ModelOutput|Graph)$"
 )
 _METHODS = frozenset(
@@ -532,6 +533,9 @@ def _keyword_fact(raised: Raised, keyword: re.Match[str], code: str) -> Fact:
     deepest = raised.deepest
     callee = (keyword[1] or keyword[3] or "").split(".")
     if callee[-1] == "forward":
+        caller = next((frame for frame in reversed(raised.frames) if _library_of(frame) != "torch"), None)
+        if caller and _library_of(caller) in LIBRARIES and re.search(rf"\b{keyword[2]}\b ?=", caller.code):
+            return Fact("call.library-keyword", raised.line, note="the library passes an argument of another version")
         return Fact("call.own-keyword", raised.line, note="the module's forward has no such argument")
     owner = next((part for part in callee if part not in ("__init__", "__new__", "")), "")
     if keyword[2] in _VERSIONED_KEYWORDS:

@@ -102,6 +102,8 @@ def _runaway_facts(main: Series) -> list[Fact]:
         return [fact("loss.diverges", max(main.points, key=lambda p: p.value), "the loss diverges")]
     if any(v < -1e6 for v in values):
         return [fact("loss.absurd", main.points[0], "the loss is absurdly negative")]
+    if median(values) < -20 and max(values) < 0 and not _sinks(values):
+        return [fact("loss.negative", main.points[-1], f"the loss is {median(values):.4g}")]
     if _sinks(values):
         return [fact("loss.sinks", main.points[-1], "the loss runs away below zero")]
     if _turns(values):
@@ -126,6 +128,8 @@ def learning_facts(series: Sequence[Series]) -> list[Fact]:
     """Whether the loss falls, stays flat, diverges, or sits where a guess sits."""
     facts: list[Fact] = []
     main = main_loss(series)
+    if main and any(-1.2 < value < 0 for value in main.finite) and min(main.finite) > -1.2:
+        facts.append(fact("loss.negative-small", main.points[-1], "a loss just below zero, as a Dice loss is"))
     if main and len(main.finite) >= 3 and main.first_bad is None:
         facts += _level_facts(main, series) + _runaway_facts(main) + _guess_facts(main)
     for s in series:
