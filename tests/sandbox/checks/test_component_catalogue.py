@@ -6,16 +6,11 @@ from importlib import import_module
 
 import pytest
 
+from dlcoder.sandbox.harness.component.battery import _KINDS
 from dlcoder.sandbox.harness.component.catalogue import CHECKS
 
 _PACKAGE = "dlcoder.sandbox.harness.component"
-_MODULES = {
-    "loss": ("loss_checks", "loss_target_checks", "loss_option_checks", "loss_family_checks", "loss_relation_checks"),
-    "model": ("model_checks", "model_train_checks"),
-    "dataset": ("dataset_checks", "dataset_more_checks"),
-    "metric": ("metric_checks", "metric_value_checks"),
-    "optimizer": ("optimizer_checks",),
-}
+_MODULES = {kind: modules for kind, (_, _, modules) in _KINDS.items()}
 
 
 @pytest.mark.parametrize("kind", CHECKS)

@@ -16,10 +16,17 @@ _KINDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "loss": (
         "loss",
         "LossCase",
-        ("loss_checks", "loss_target_checks", "loss_option_checks", "loss_family_checks", "loss_relation_checks"),
+        (
+            "loss_checks",
+            "loss_target_checks",
+            "loss_option_checks",
+            "loss_family_checks",
+            "loss_relation_checks",
+            "loss_step_checks",
+        ),
     ),
-    "model": ("model", "ModelCase", ("model_checks", "model_train_checks")),
-    "dataset": ("dataset", "DatasetCase", ("dataset_checks", "dataset_more_checks")),
+    "model": ("model", "ModelCase", ("model_checks", "model_flow_checks", "model_train_checks")),
+    "dataset": ("dataset", "DatasetCase", ("dataset_checks", "dataset_more_checks", "dataset_batch_checks")),
     "metric": ("metric", "MetricCase", ("metric_checks", "metric_value_checks")),
     "optimizer": ("optimizer", "OptimizerCase", ("optimizer_checks",)),
 }

@@ -147,11 +147,12 @@ def _role(name: str, dtype: str, low: Any, high: Any, choices: tuple[float, ...]
 
 _PREDICTION = re.compile(
     r"^(x|inputs?|logits?|preds?|predictions?|outputs?|y_?pred|y_?hat|scores?|src|probs?|probabilities|log_?probs?|"
-    r"student\w*|pred_\w+|pre_\w+|\w+_(logits?|preds?|hat))(_[BCHWDTNL]+)?$",
+    r"student\w*|pred_\w+|pre_\w+|forecasts?|\w+_(logits?|preds?|hat))(_[BCHWDTNL]+)?$",
     re.I,
 )
 _TARGET = re.compile(
-    r"^(targets?|labels?|y|y_?true|gts?|gt_\w+|truth|ground_?truth|true|masks?|tgt|\w+_(targets?|labels?))(_[BCHWDTNL]+)?$",
+    r"^(targets?|labels?|y|y_?true|gts?|gt_\w+|truth|ground_?truth|true|masks?|tgt|actuals?|"
+    r"y_[ab12]|(targets?|labels?)_?[ab12]|\w+_(targets?|labels?))(_[BCHWDTNL]+)?$",
     re.I,
 )
 _EMBEDDING = re.compile(r"^(emb\w*|feats?|features?|representations?|z|hidden\w*)$", re.I)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import re
@@ -14,8 +15,10 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from . import judge, planted
 from .build import Builder
+from .collate import batches, field, is_collate, named
 from .contract import Contract
 from .core import Broken, Skip, Subject, reseed
+from .pairing import keys_read
 from .source import Source
 from .trace import tensors
 
@@ -52,7 +55,8 @@ class DatasetCase(Subject):
     """What the code makes, and how to look into it.
 
     Attributes:
-        form: "map", "iterable", "sampler", "transform", "loader" or "split".
+        form: "map", "iterable", "sampler", "transform", "loader", "split" or "collate".
+        samples: What a collate function is given.
         kind: What was planted: "masks", "labels", "files" or "" (nothing that could be recognised).
     """
 
@@ -62,6 +66,7 @@ class DatasetCase(Subject):
         self.source = source
         self.form = ""
         self.kind = ""
+        self.samples: list[Any] = []
         self._planted: dict[str, Any] = {}
         self._sources: dict[str, Any] = {}
 
@@ -73,6 +78,9 @@ class DatasetCase(Subject):
         """
         planted.write_files(self.contract.get("files") or {})
         target = self.builder.target
+        if self._is_collate(target):
+            self._as_collate()
+            return
         if inspect.isroutine(target) and not self._builds(target):
             self._as_transform(target)
             return
@@ -93,6 +101,44 @@ class DatasetCase(Subject):
         if ran is not None:
             return self._adopt(ran)
         raise first or Broken("nothing", "a dataset", "Nothing was built.", "Name the class in contract.target.")
+
+    def _is_collate(self, target: Any) -> bool:
+        function = target if inspect.isroutine(target) else vars(target).get("__call__")
+        if function is None or issubclass(target if inspect.isclass(target) else object, Dataset):
+            return False
+        bare = function if inspect.isroutine(target) else functools.partial(function, None)
+        return is_collate(target.__name__, bare, inspect.isroutine(target) and self._builds(target))
+
+    def _as_collate(self) -> None:
+        """Find samples that it accepts."""
+        if self.builder.is_class and inspect.isclass(self.builder.target):
+            self._prepare_arguments()
+        self.form, first = "collate", None
+        for samples in batches(self.source.node_in_focus() or self.source.tree, []):
+            self.samples = samples
+            try:
+                if self.collated():
+                    self.contract.assume(f"samples like {_shown(samples[0])}")
+                    return
+            except Exception as error:
+                first = first or self._refused(error)
+        raise first or Broken("no tensor", "a batch", "No tensor comes out.", "Return tensors.")
+
+    def _prepare_arguments(self) -> None:
+        for name, parameter in self.builder.parameters.items():
+            if planted.TOKENIZER.search(name) and parameter.default is parameter.empty:
+                self.contract.raw["init"] = {**(self.contract.get("init") or {}), name: planted.Tokenizer()}
+        self.builder.prepare()
+
+    def collated(self, samples: list[Any] | None = None) -> dict[str, Tensor]:
+        """The tensors of a batch of samples, by name."""
+        target = self.builder.target
+        function = target if inspect.isroutine(target) else self.builder.build()
+        given = [copy.deepcopy(sample) for sample in (self.samples if samples is None else samples)]
+        names = list(inspect.signature(function).parameters.values())
+        known = {"pad_id": 0, "pad_idx": 0, "pad_token_id": 0, "padding_value": 0, "max_len": 16, "max_length": 16}
+        wanted = {p.name: known[p.name] for p in names[1:] if p.default is p.empty and p.name in known}
+        return named(function(given, **wanted))
 
     def _sized_alike(self) -> bool:
         """Whether an item's image has channels first and is as large as its mask."""
@@ -126,12 +172,22 @@ class DatasetCase(Subject):
         for style in ("tensor", "bytes", "numpy", "list"):
             for layout in planted.LAYOUTS:
                 plan = {name: self._plant(name, style, layout, has_masks) for name in required}
+                plan |= {name: made for name in required if (made := self._planted_by_use(name)) is not None}
                 found = {name: value for name, value in plan.items() if value is not None}
                 yield found
                 if not any(isinstance(value, str) for value in found.values()):
                     break
             if not any(isinstance(value, (Tensor, list)) or hasattr(value, "dtype") for value in found.values()):
                 return
+
+    def _planted_by_use(self, name: str) -> Any:
+        """What an argument must be by its annotation or by the keys that the code reads: a text, or records."""
+        annotation = str(self.builder.parameters[name].annotation)
+        texts = r"data|text|corpus|content|raw\w*|source|book"
+        if re.fullmatch(texts, name) and re.fullmatch(r"<class 'str'>|str", annotation):
+            return planted.corpus()
+        keys = keys_read(self.source.node_in_focus() or self.source.tree) if planted.RECORDS.search(name) else []
+        return [{key: field(key, n, "tensor") for key in keys} for n in range(planted.COUNT)] if keys else None
 
     def _plant(self, name: str, style: str, layout: str, has_masks: bool) -> Any:  # noqa: C901
         if re.search(r"paths|files|filenames", name):
@@ -157,6 +213,12 @@ class DatasetCase(Subject):
             return planted.texts()
         if planted.RECORDS.search(name):
             return list(zip(planted.plain_images(), planted.labels()))
+        if planted.WAVES.search(name):
+            return planted.waves()
+        if planted.LENGTHS.search(name):
+            return [3 + index * 7 % 11 for index in range(planted.COUNT)]
+        if planted.SEQUENCES.search(name):
+            return planted.sequences()
         if planted.TOKENS.search(name):
             return _styled(torch.arange(60), style)
         if planted.LENGTH.search(name):
@@ -274,6 +336,17 @@ class DatasetCase(Subject):
         """Whether item 0 differs from one access to the next."""
         reseed(3)
         return any(not same(made[0], made[0]) for _ in range(8))
+
+
+def _shown(sample: Any) -> str:
+    """A sample in a few characters."""
+    if isinstance(sample, dict):
+        return "{" + ", ".join(f"{key}: {_shown(value)}" for key, value in sample.items()) + "}"
+    if isinstance(sample, tuple):
+        return "(" + ", ".join(map(_shown, sample)) + ")"
+    if isinstance(sample, Tensor):
+        return f"tensor{tuple(sample.shape)}"
+    return f"{type(sample).__name__}"
 
 
 _RANKS = r"num_replicas|world_size|rank"

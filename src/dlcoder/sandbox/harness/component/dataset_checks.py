@@ -289,6 +289,8 @@ def splits_disjoint(case: DatasetCase) -> Measured:
     train_value = {"train": True, "is_train": True}.get(key, "train")
     try:
         train, val = case.make(**{key: train_value}), case.make(**changes)
+        if key in ("train", "is_train") and len(train) == len(val) and case.kind != "files":
+            raise Skip(f"{key} does not choose samples, it seems: both forms have {len(val)}")
         if case.is_random(train) or case.is_random(val):
             raise Skip("augmented items cannot be recognised")
         seen = {_fingerprint(train[index]) for index in range(len(train))}
@@ -518,7 +520,9 @@ def picklable(case: DatasetCase) -> Measured:
 
 @check("covers")
 def covers(case: DatasetCase) -> Measured:
-    """An evaluation loader gives every sample once."""
+    """An evaluation loader, or a sampler on its own, gives every sample once."""
+    if case.form == "sampler":
+        return _sampled_once(case)
     if case.form == "split" and all(isinstance(part, DataLoader) for part in case.make()):
         loader = case.make()[-1]
     else:
@@ -531,3 +535,28 @@ def covers(case: DatasetCase) -> Measured:
     line = case.source.point(r"drop_last", r"DataLoader\(")
     why = "Samples are left out of the evaluation."
     raise Broken(f"{counted} of {total} samples", "all", why, f"drop_last=False for evaluation at {line}.")
+
+
+_CHOOSES = (
+    r"weight|replacement|balanc|sampl\w*_per|infinite|subset|choice|multinomial|randint|per_class|repeat|oversamp"
+)
+
+
+def _sampled_once(case: DatasetCase) -> Measured:
+    """One pass of a sampler: no index twice, none missing but those of a last batch that is left out."""
+    if re.search(_CHOOSES, case.source.text, re.I) or "rank" in case.builder.parameters:
+        raise Skip("it chooses samples, or shares them out")
+    sampler = case.make()
+    drawn = _flat(sampler)
+    line = case.source.point(r"range\(|\[.*:", r"yield|return iter")
+    twice, missing = len(drawn) - len(set(drawn)), set(range(planted.COUNT)) - set(drawn)
+    if max(drawn, default=0) >= planted.COUNT:
+        raise Skip("it draws other indices than those of the samples")
+    if twice:
+        raise Broken(f"{twice} drawn twice", "0", "A pass draws samples more than once.", f"Correct {line}.")
+    full = [size for size in map(len, (v for v in sampler if isinstance(v, (list, tuple))))]
+    dropped = len(set(full)) <= 1 and len(missing) < max(full, default=1) and case.builder.default("drop_last")
+    if missing and not dropped:
+        why = f"A pass never draws {len(missing)} of the samples."
+        raise Broken(f"{len(missing)} missing", "0", why, f"Go to the end of the list at {line}.")
+    return Measured(f"{len(drawn)} of {planted.COUNT}", "each once")

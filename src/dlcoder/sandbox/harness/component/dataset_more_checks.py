@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import judge
+from . import judge, planted
 from .core import Broken, Measured, Skip, reseed
 from .dataset import DatasetCase, leaves, same
 from .dataset_checks import check
@@ -53,6 +53,40 @@ def windows(case: DatasetCase) -> Measured:
     raise Broken(
         f"the target is {what}", "the input one later", why, f"x = t[i : i + n], y = t[i + 1 : i + n + 1] at {line}."
     )
+
+
+@check("forecast")
+def forecast(case: DatasetCase) -> Measured:
+    """Where the target of a forecast begins, counted from the last step that is shown."""
+    case.need("map")
+    made = case.make()
+    steps = []
+    for index in range(min(len(made), 4)):
+        parts = [leaf for leaf in leaves(made[index]) if leaf.is_floating_point() and leaf.dim() in (1, 2)]
+        if len(parts) != 2 or len(parts[0]) < 4 or not any(planted.SERIES.search(name) for name in case._planted):
+            raise Skip("its items are not a stretch of a series and what follows")
+        steps.append(_ahead(judge.wide(parts[0]), judge.wide(parts[1])))
+    if None in steps or len(set(steps)) != 1:
+        raise Skip("how far the target lies ahead cannot be told")
+    if steps[0] == 1 or case.source.mentions(("gap", "delay", "lead time", "overlap", "label_len", "start token")):
+        return Measured(f"{steps[0]} after the last step shown", "the next step")
+    if case.source.first(r"label_len|gap|delay|lead|lag|offset|overlap"):
+        raise Skip("a distance is set on purpose")
+    line = case.source.point(r"horizon|pred_len|\[[^\]]*:[^\]]*\]", r"return")
+    why = "The target repeats what is shown." if (steps[0] or 0) < 1 else "Steps between input and target are left out."
+    raise Broken(f"{steps[0]} after the last step shown", "1", why, f"x[i : i + n], y[i + n : i + n + h] at {line}.")
+
+
+def _ahead(shown: Tensor, target: Tensor) -> int | None:
+    """Steps from the last that is shown to the first of the target, on a series that rises evenly."""
+    columns = shown.reshape(len(shown), -1)
+    slopes = columns[1:] - columns[:-1]
+    step = judge.number(slopes.mean())
+    if abs(step) < 1e-9 or judge.max_abs(slopes - step) > 1e-3 * abs(step):
+        return None
+    counts = (target.reshape(-1)[0] - columns[-1]) / step
+    nearest = min(counts.tolist(), key=abs)
+    return round(nearest) if abs(nearest) < 25 and abs(nearest - round(nearest)) < 0.05 else None
 
 
 def _lag(first: Tensor, second: Tensor) -> int | None:

@@ -354,7 +354,8 @@ _SHAPE = re.compile(rf"[(\[]\s*{_ENTRY}(?:\s*[,x]\s*{_ENTRY})*\s*,?\s*[)\]]")
 _WORDS = {
     "B": r"batch(_?size)?|bs|bsz|batches",
     "C": r"(num_?|n_?)?(class(es)?|labels)|vocab(_?size)?|ncls|num_?cls",
-    "T": r"seq(_?len(gth)?)?|sequence(_length)?|length|time(_?steps?)?|steps|t(_?max)?|max_len",
+    "T": r"(forecast_?)?horizon|pred_?len|look_?back|frames|"
+    r"seq(_?len(gth)?)?|sequence(_length)?|length|time(_?steps?)?|steps|t(_?max)?|max_len",
     "H": r"height",
     "W": r"width",
     "D": r"(embed(ding)?_?|hidden_?|feat(ure)?_?|model_?)?(dims?|size)|features?|channels|d_model|(n_)?mels|embed",
@@ -363,7 +364,7 @@ _WORDS = {
 """Words that documented shapes use in place of a symbol."""
 
 
-_CODE = re.compile(r"^\s*(def|class|return|if|for|assert)\b|^\s*[\w.\[\], ]+=[^=]|>>>|=\s*[\w.]+\(")
+_CODE = re.compile(r"^\s*(def|class|return|if|for|assert)\b|^\s*[\w.\[\], ]+[-+*/|&]?=[^=]|>>>|=\s*[\w.]+\(")
 
 
 def documented_shapes(parameters: list[inspect.Parameter], source: Source) -> dict[str, Any]:

@@ -55,6 +55,15 @@ def suits(value: Any) -> int:
     return score + (1 if len(inspect.signature(value).parameters) >= 1 else 0)
 
 
+def _fixed(parameter: inspect.Parameter) -> Any:
+    """What a required argument of a call that is no tensor is given: a criterion, or a number between 0 and 1."""
+    annotated = str(parameter.annotation)
+    if re.fullmatch(r"criterion|loss_?(fn|func|function)|base_?loss|crit|objective", parameter.name):
+        return nn.functional.cross_entropy
+    number = re.fullmatch(r"lam|lmbda|lambda_|lamb|mix\w*|ratio|alpha|beta|gamma|temperature|tau|eps", parameter.name)
+    return 0.3 if (number and "Tensor" not in annotated) or annotated in ("<class 'float'>", "float") else None
+
+
 class _Field(inspect.Parameter):
     """A parameter that may be called "outputs.box"."""
 
@@ -88,6 +97,7 @@ class LossCase(Subject):
         self.pairs: tuple[Pair, ...] = ()
         self._fields: dict[str, Fields] = {}
         self._written: int | None = None
+        self._bound: dict[str, Any] = {}
 
     def prepare(self) -> None:
         """Settle what the loss takes, by the contract or by trying.
@@ -100,7 +110,7 @@ class LossCase(Subject):
         module = self.fresh()
         stated = self.contract.specs()
         named = tuple(spec.name for spec in stated or ())
-        parameters = needed(module, self.method, named)
+        parameters = self._unbound(needed(module, self.method, named), named)
         if stated:
             self._use(Guess("", tuple(self._match(stated, parameters)), 0))
             self._try()
@@ -110,6 +120,18 @@ class LossCase(Subject):
             self._written = self._written_label()
             if self._written is not None:
                 self.contract.assume(f"ignore_index {self._written}, which the code compares {self.target} with")
+
+    def _unbound(self, parameters: list[inspect.Parameter], named: tuple[str, ...]) -> list[inspect.Parameter]:
+        """The parameters that take tensors; a criterion and a mixing ratio among them are given a fixed value."""
+        left = []
+        for parameter in parameters:
+            value = _fixed(parameter) if parameter.name not in named else None
+            if value is None:
+                left.append(parameter)
+            else:
+                self._bound[parameter.name] = value
+                self.contract.assume(f"{parameter.name}={getattr(value, '__name__', value)}")
+        return left if len(left) >= 2 else parameters
 
     def _written_label(self) -> int | None:
         """The ignored label as the code writes it: `target != 255`, or `ignore_index=255` in a call."""
@@ -283,6 +305,10 @@ class LossCase(Subject):
         self.note("input", inputs)
         plain = signature_of(component) is None or self._positional(component)
         arguments = assembled(inputs, self._fields)
+        if self._bound and signature_of(component) is not None:
+            component = functools.partial(component, **self._bound)
+            names = list(inspect.signature(component).parameters)
+            plain = plain or not set(arguments) <= set(names)
         result = component(*arguments.values()) if plain else component(**arguments)
         self.note("output", result)
         return result
@@ -430,7 +456,12 @@ class LossCase(Subject):
         """Whether the second input is meant as the truth, by its name or by the contract's word."""
         given = (self.contract.get("inputs") or {}).get(self.target)
         rebuilt = "recon" in self.pred and self.target in ("x", "input", "inputs", "image", "images", "original")
-        return is_target(self.target) or rebuilt or bool(self.pairs) or (isinstance(given, dict) and "role" in given)
+        return (
+            is_target(self.target.split(".")[-1])
+            or rebuilt
+            or bool(self.pairs)
+            or (isinstance(given, dict) and "role" in given)
+        )
 
     def has_truth_or_pair(self) -> bool:
         """Whether there are a prediction in numbers and something to compare it with."""

@@ -449,8 +449,18 @@ def _cut(case: LossCase) -> tuple[str, str] | None:
     assert line is not None
     nearby = "\n".join(case.source.lines[max(line - 3, 0) : line])
     purpose = r"#.*(detach|stop.?grad|constant|no.?grad|not? (differentiate|backprop)|frozen|only weighs?)"
-    said = re.search(purpose, nearby, re.I) or case.source.mentions(_PURPOSE) or case.source.is_coefficient(line)
+    said = re.search(purpose, nearby, re.I) or case.source.mentions(_PURPOSE) or _weighs(case, line)
     return ("deliberate" if said else "fault"), case.source.quote(line)
+
+
+def _weighs(case: LossCase, line: int) -> bool:
+    """Whether what is detached on a line is a weight: by its name, or because what it multiplies has a gradient."""
+    if case.source.is_called_constant(line):
+        return True
+    if not case.source.is_factor(line):
+        return False
+    trace = traced(case.source, lambda: case.raw(case.inputs()))
+    return line in trace.weighed
 
 
 @check("half-precision")

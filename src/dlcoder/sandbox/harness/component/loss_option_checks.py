@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from . import judge
-from .call import scalar
+from .call import scalar, signature_of
 from .core import Broken, Measured, Skip
 from .layouts import BINARY, INDEXED
 from .loss import Inputs, LossCase
@@ -224,12 +224,9 @@ def focusing(case: LossCase) -> Measured:
 
 @check("parameters-count")
 def parameters_count(case: LossCase) -> Measured:
-    """Every floating constructor argument changes the value of some input."""
+    """Every floating argument of the constructor, or of a function, changes the value of some input."""
     tried = []
-    for name, parameter in case.builder.parameters.items():
-        default = case.builder.default(name)
-        if isinstance(default, bool) or not isinstance(default, float) or _excused(case, name):
-            continue
+    for name, default in _numbers(case):
         verdict = _matters(case, name, default)
         if verdict is None:
             continue
@@ -242,11 +239,23 @@ def parameters_count(case: LossCase) -> Measured:
                 f"{name} has no effect",
                 "an effect on some input",
                 f"The loss is the same for every value of {name} that was tried.",
-                f"Use {name} where it belongs, or drop it (see {line}); default {parameter.default!r}.",
+                f"Use {name} where it belongs, or drop it (see {line}); default {default!r}.",
             )
     if not tried:
-        raise Skip("no floating constructor argument to vary")
+        raise Skip("no floating argument to vary")
     return Measured(", ".join(tried), "each changes the value")
+
+
+def _numbers(case: LossCase) -> list[tuple[str, float]]:
+    """Floating arguments that have a default, or were given a value, by name."""
+    if case.builder.is_class:
+        found = [(name, case.builder.default(name)) for name in case.builder.parameters]
+    else:
+        signature = signature_of(case.module)
+        known = {spec.name.split(".")[0] for spec in case.specs}
+        options = [p for p in (signature.parameters.values() if signature else ()) if p.name not in known]
+        found = [(p.name, p.default) for p in options]
+    return [(name, value) for name, value in found if isinstance(value, float) and not _excused(case, name)]
 
 
 def _matters_otherwise(case: LossCase, name: str, default: float) -> bool:
@@ -279,7 +288,7 @@ def _matters(case: LossCase, name: str, default: float) -> bool | None:
         trials = [default + 1.0, 0.3, *trials]
     accepted = False
     for trial in trials:
-        changed = case.attempt(lambda t=trial: case.fresh(**{name: t}))  # type: ignore[misc]
+        changed = case.attempt(lambda t=trial: case.with_argument(re.escape(name), t))  # type: ignore[misc]
         if changed is None:
             continue
         for inputs in _probes(case):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from typing import Any
@@ -85,8 +86,19 @@ def ranking(case: LossCase) -> Measured:
             raise Broken(
                 f"summed gradient {push:.3g} for {name}", "< 0" if up else "> 0", why, f"Turn the sign at {line}."
             )
+    _against_reference(pushes, line)
     _stops_at_margin(case, line)
     return Measured(", ".join(f"{n} {p:.3g}" for n, p in pushes.items()), "winners rise, losers fall")
+
+
+def _against_reference(pushes: dict[str, float], line: str) -> None:
+    """What the reference policy says of the winner counts against it: only what is better than before is rewarded."""
+    for name, push in pushes.items():
+        up = bool(re.search(roles.WINNER, roles.bare(name).lower()))
+        if re.search(r"(^|_)(ref|reference)(_|$)", name) and (push < -1e-9 if up else push > 1e-9):
+            why = f"{name} works as the policy's own does: the reference is added where it should be taken away."
+            fix = f"beta * ((policy_w - policy_l) - (ref_w - ref_l)) at {line}."
+            raise Broken(f"summed gradient {push:.3g} for {name}", "> 0" if up else "< 0", why, fix)
 
 
 def _needs_margin(case: LossCase, inputs: Inputs, anchor: str, positive: str, negative: str) -> None:
@@ -140,7 +152,25 @@ def distillation(case: LossCase) -> Measured:
             why,
             fix,
         )
+    _right_way_round(case)
     return _divergence_size(case, module, inputs, student, teacher)
+
+
+def _right_way_round(case: LossCase) -> None:
+    """kl_div takes the student's log-probabilities first: the other way round, it is another divergence."""
+    if re.search(r"reverse|symmetric|jensen|jsd|mode.?seeking", case.source.text, re.I):
+        return
+    for node in ast.walk(case.source.node_in_focus() or case.source.tree):
+        if isinstance(node, ast.Call) and len(node.args) >= 2:
+            first, second = (ast.unparse(argument) for argument in node.args[:2])
+            turned = case.target in first and case.pred not in first and case.pred in second
+            if turned and "log_softmax" in first and "log" not in re.sub(r"logits?", "", second):
+                line = case.source.quote(node.lineno)
+                why = (
+                    "kl_div(input, target) is KL(target || input): this one weighs errors by the student's own belief."
+                )
+                fix = f"kl_div(log_softmax(student / T), softmax(teacher / T)) at {line}; say 'reverse KL' if meant."
+                raise Broken("KL(student || teacher)", "KL(teacher || student)", why, fix)
 
 
 def _without_labels(case: LossCase) -> tuple[Any, Inputs]:

@@ -13,17 +13,22 @@ from torch import Tensor, nn
 
 from . import judge
 from .build import Builder
-from .contract import Contract
+from .contract import Contract, Spec
 from .core import Broken, Skip
 from .layouts import HARD, LAYOUTS, Guess, guesses
 from .loss import Inputs, LossCase
 from .source import Source
 
+_BEST_AT_ZERO = r"(?<![a-z])(wer|cer|ter|per)(?![a-z])|error_?rate|edit_?dist|levenshtein"
+_TEXTUAL = r"hyp|referenc|sentence|caption|transcript|texts?\b"
 _UPDATE = ("update", "add_batch", "add", "accumulate", "step", "process")
 _COMPUTE = ("compute", "result", "results", "value", "get", "evaluate", "summarize", "summary", "average", "item")
 _RESET = ("reset", "clear", "reset_state", "zero", "reset_states")
 _MERGE = ("merge_state", "merge", "combine", "__iadd__", "__add__")
-_BEST_AT_ONE = r"accura|f1|fscore|iou|jaccard|dice|precision|recall|top_?k|auc|kappa|map\b|ssim"
+_BEST_AT_ONE = (
+    r"accura|f1|fscore|iou|jaccard|dice|precision|recall|top_?k|auc|au?roc|"
+    r"kappa|map\b|ssim|average_?precision|ndcg|hit_?rate"
+)
 
 
 def suits(value: Any) -> float:
@@ -89,6 +94,11 @@ class MetricCase(LossCase):
     def _candidates(self, parameters: list[inspect.Parameter]) -> list[Guess]:
         if len(parameters) < 2:
             return [Guess("single", tuple(_single(p.name) for p in parameters), 1)]
+        names = [p.name for p in parameters]
+        spoken = re.search(_TEXTUAL, " ".join(names)) or any("str" in str(p.annotation) for p in parameters)
+        if len(names) == 2 and (spoken or re.search(r"\.split\(\)|Counter\(|n_?gram|\.strip\(\)", self.source.body())):
+            roles = (("texts", "texts"), ("words", "words"), ("texts", "references"), ("references", "texts"))
+            return [Guess("texts", (Spec(names[0], ("B",), a), Spec(names[1], ("B",), b)), 9) for a, b in roles]
         found = guesses(parameters, self.builder.target.__name__, self.source, (*LAYOUTS, *HARD))
         if re.search(_BEST_AT_ONE, self.builder.target.__name__, re.I):
             found.sort(key=lambda guess: -guess.score - (0.5 if "logits" in [s.role for s in guess.specs] else 0))
@@ -158,14 +168,16 @@ class MetricCase(LossCase):
         """Its name and its documentation's first words, for what it is."""
         return str(self.builder.target.__name__)
 
+    def snake(self) -> str:
+        """Its name in snake case."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", self.named()).lower()
+
     def copy(self, metric: Any) -> Any:
         """An independent copy of an object with its state."""
         return copy.deepcopy(metric)
 
 
-def _single(name: str) -> Any:
-    from .contract import Spec
-
+def _single(name: str) -> Spec:
     return Spec(name, ("B",), "real")
 
 

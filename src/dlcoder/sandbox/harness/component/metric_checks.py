@@ -13,8 +13,9 @@ from . import judge
 from .core import Battery, Broken, Measured, Skip
 from .layouts import INDEXED
 from .loss import Inputs
-from .metric import _BEST_AT_ONE, MetricCase, close, show, state_of
+from .metric import _BEST_AT_ONE, _BEST_AT_ZERO, MetricCase, close, show, state_of
 from .trace import tensors, traced
+from .values import Texts
 
 BATTERY: Battery[MetricCase] = Battery("metric")
 check = BATTERY.check
@@ -93,7 +94,7 @@ def inputs_untouched(case: MetricCase) -> Measured:
     inputs = case.inputs()
     before = {name: value.clone() for name, value in inputs.items()}
     case.fed([inputs])
-    changed = [name for name in inputs if not judge.identical(inputs[name], before[name])]
+    changed = [name for name in inputs if not _alike(inputs[name], before[name])]
     if not changed:
         return Measured("unchanged", "unchanged")
     again = {name: value.clone() for name, value in before.items()}
@@ -104,12 +105,18 @@ def inputs_untouched(case: MetricCase) -> Measured:
     )
 
 
+def _alike(a: Any, b: Any) -> bool:
+    return bool(a == b) if isinstance(a, Texts) else judge.identical(a, b)
+
+
 @check("perfect")
 def perfect(case: MetricCase) -> Measured:
     """A perfect prediction scores best."""
     if not case.target or not case.plain_extras():
         raise Skip("no prediction with a truth")
     inputs = case.inputs(B=2 * case.contract.sizes["C"])
+    if case.family == "texts":
+        return _perfect_text(case, inputs)
     if case.family in (*INDEXED, "multilabel", "binary", "binary-map", "binary-squeezed", "onehot"):
         ideal = case.perfect(inputs)
     elif case.spec(case.pred).role == case.spec(case.target).role:
@@ -132,6 +139,38 @@ def perfect(case: MetricCase) -> Measured:
             why = "A perfect prediction does not score best."
             raise Broken(f"{show(best)} perfect, {show(other)} random", "1, and better", why, f"Check {line}.")
     return Measured(f"{show(best)} perfect, {show(other)} random", "best")
+
+
+def _perfect_text(case: MetricCase, inputs: Inputs) -> Measured:
+    """Every sentence as its reference has it: nothing wrong, or all of it right, and better than with errors."""
+    first, second = inputs
+    nested = case.spec(first).role == "references"
+    plain: Any = inputs[second if nested else first]
+    ideal: Any = {first: Texts([[t] for t in plain]) if nested else plain.clone(), second: plain.clone()}
+    if case.spec(second).role == "references":
+        ideal[second] = Texts([[text] for text in plain])
+    best, other = case.values([ideal]), case.values([inputs])
+    line = case.source.point(r"min\(|max\(|==|!=|&", r"/", r"return")
+    wrong = re.search(_BEST_AT_ZERO, case.snake(), re.I)
+    right = re.search(r"bleu|rouge|exact_?match|meteor|chrf|accura|f1", case.snake(), re.I)
+    if len(best) != 1 or not (wrong or right):
+        return Measured(f"{show(best)} perfect, {show(other)} with errors", "different")
+    if wrong and (abs(best[0]) > 1e-6 or other[0] <= 0):
+        why = "Sentences equal to their references are no better than ones with errors."
+        raise Broken(f"{show(best)} perfect, {show(other)} with errors", "0, and more", why, f"Check {line}.")
+    if right and (best[0] <= other[0] or not any(judge.close(best[0], top, 1e-3, 0) for top in (1.0, 100.0))):
+        why = "Sentences equal to their references do not score best."
+        raise Broken(f"{show(best)} perfect, {show(other)} with errors", "1, and less", why, f"Check {line}.")
+    if re.search(r"bleu|rouge", case.snake()) and not nested:
+        twice: Any = Texts([f"{text} {text}" if isinstance(text, str) else [*text, *text] for text in plain])
+        said = first if re.search(r"hyp|pred|cand|gen|out", first) else second
+        if said in ideal and case.spec(said).role in ("texts", "words"):
+            repeated = case.values([{**ideal, said: twice}])
+            if repeated[0] > 0.8 * best[0]:
+                where = case.source.point(r"Counter|min\(|&", r"match|overlap")
+                why = "A sentence said twice scores as said once: n-grams count more often than the reference has them."
+                raise Broken(f"{show(repeated)} said twice", "clipped counts", why, f"Clip the counts at {where}.")
+    return Measured(f"{show(best)} perfect, {show(other)} with errors", "best")
 
 
 @check("accumulation")

@@ -37,10 +37,11 @@ def value(case: MetricCase) -> Measured:
     """The value for three batches of eight samples."""
     if case.meter or len(case.specs) != 2 or not case.target:
         raise Skip("not a metric of a prediction and a truth alone")
+    if case.family == "texts":
+        return _text_value(case)
     if case.contract.get("init"):
         raise Skip("its options may change the definition")
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", case.named()).lower()
-    name = re.sub(r"^(compute|calc(ulate)?|get|eval(uate)?)_", "", name)
+    name = re.sub(r"^(compute|calc(ulate)?|get|eval(uate)?)_", "", case.snake())
     tail = _TAIL if case.family != "regression" else "(?:_?(?:metric|meter|score))?"
     if not any(re.fullmatch(f"{_WORDS}(?:{pattern}){tail}", name) for pattern in (*_ERRORS, *_RATES)):
         raise Skip("no textbook definition by that name")
@@ -63,6 +64,47 @@ def value(case: MetricCase) -> Measured:
     why = f"For this batch a naive loop over the definition of {name} gives another value under every usual convention."
     fix = f"Check which elements are counted, and by what is divided, at {line}."
     raise Broken(show(got), wanted, why, fix)
+
+
+def _text_value(case: MetricCase) -> Measured:
+    """Word and character error rates of a corpus against edits counted by a plain loop."""
+    name = case.snake()
+    words = re.search(r"(?<![a-z])wer(?![a-z])|word_error", name)
+    if not words and not re.search(r"(?<![a-z])cer(?![a-z])|char\w*_error", name):
+        raise Skip("no textbook definition by that name")
+    inputs: Any = case.inputs(1, B=8, N=8)
+    first, second = inputs
+    swapped = re.search(r"hyp|pred|output|out", first) and not re.search(r"hyp|pred", second)
+    said, true = (inputs[n] for n in ((first, second) if swapped else (second, first)))
+    pairs = [(list(_cut_up(t, bool(words))), list(_cut_up(s, bool(words)))) for t, s in zip(true, said)]
+    edits, length = [_edits(a, b) for a, b in pairs], [len(a) for a, b in pairs]
+    want = sum(edits) / sum(length)
+    got = case.values([inputs])
+    if len(got) == 1 and any(judge.close(got[0], want * scale, 1e-3, 1e-6) for scale in (1, 100)):
+        return Measured(show(got), f"{want:.5g} by a plain loop")
+    mean = sum(e / n for e, n in zip(edits, length)) / len(pairs)
+    if len(got) != 1 or (case.source.mentions(("average", "mean")) and judge.close(got[0], mean, 1e-3, 1e-6)):
+        raise Skip("it returns something else than the rate of the whole corpus")
+    line = case.source.point(r"/", r"\+=", r"min\(")
+    why = "The edits of all sentences over the length of all references give another rate."
+    why += " This is the mean of the sentences' rates." if judge.close(got[0], mean, 1e-3, 1e-6) else ""
+    fix = f"Add up edits and reference lengths, and divide once, at {line}."
+    raise Broken(show(got), f"{want:.4g}", why, fix)
+
+
+def _cut_up(text: Any, words: bool) -> Any:
+    text = text[0] if isinstance(text, list) and text and words and " " in text[0] else text
+    return text.split() if words and isinstance(text, str) else text
+
+
+def _edits(a: list[Any], b: list[Any]) -> int:
+    """Insertions, deletions and substitutions from one list to the other."""
+    row = list(range(len(b) + 1))
+    for number, left in enumerate(a, 1):
+        before, row[0] = row[0], number
+        for place, right in enumerate(b, 1):
+            before, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, before + (left != right))
+    return row[-1]
 
 
 def _accepted(case: MetricCase, name: str, inputs: dict[str, Tensor]) -> list[float]:

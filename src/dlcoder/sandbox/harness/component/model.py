@@ -74,7 +74,10 @@ class ModelCase(Subject):
         if len(shape) == 5 and channels:
             likely.insert(0, Spec(names[0], ("B", 4, channels, 16, 16), "real"))
         exact = self._exact(names[0])
+        if exact is None and any(str(entry).isdigit() for entry in shape) and likely and likely[0].role == "real":
+            exact = Spec(names[0], tuple(int(e) if str(e).isdigit() else e for e in shape), "real")
         likely = ([exact] if exact else []) + likely
+        likely += [replace(s, shape=(s.shape[0], s.shape[2], s.shape[1])) for s in likely if len(s.shape) == 3]
         if any(re.match(GRAPH, name) for name in names[1:]):
             likely = [replace(spec, shape=("N", *spec.shape[1:])) for spec in likely if len(spec.shape) == 2]
         for spec in likely:

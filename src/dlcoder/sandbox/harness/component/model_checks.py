@@ -325,7 +325,23 @@ def _is_causal(case: ModelCase) -> bool:
         return True
     pattern = r"[Cc]ausal_?[Cc]onv\w*\(|is_causal=True|causal=True|\btril\(|\btriu\(|generate_square_subsequent_mask"
     text = case.source.code() if case.source.file != case.builder.module.__dict__.get("__file__") else case.source.text
-    return bool(re.search(pattern, text))
+    return bool(re.search(pattern, text)) or _predicts_tokens(case)
+
+
+_BOTH_WAYS = r"bert|mlm|mask|pad|encoder|bidirect|diffus|denois|tagg|token_?class|\bner\b|ctc|infill|electra"
+
+
+def _predicts_tokens(case: ModelCase) -> bool:
+    """Whether it scores, at every position of its one input of tokens, the tokens of the same vocabulary."""
+    if len(case.specs) != 1 or case.main.role != "tokens" or re.search(_BOTH_WAYS, case.source.text, re.I):
+        return False
+    found = case.outputs(case.evaluated, case.inputs())[0]
+    attends = case.source.first(r"attention|softmax|Transformer|Attention")
+    return bool(attends) and found.dim() == 3 and found.shape[-1] == int(case.main.high or 0)
+
+
+_DECODED = r"(^|_)(tgt|trg|target|targets|decoder\w*|dec|y)(_|$)"
+"""Names of the sequence that a model of two sequences writes."""
 
 
 @check("causal")
@@ -337,16 +353,18 @@ def causal(case: ModelCase) -> Measured:
     base = case.outputs(case.evaluated, inputs)[0]
     if not case.is_sequence():
         return _causal_in_time(case, inputs, base)
-    length = inputs[case.main.name].shape[1]
+    written = [spec for spec in case.specs if re.search(_DECODED, spec.name) and spec.shape == case.main.shape]
+    spec = written[-1] if written else case.main
+    length = inputs[spec.name].shape[1]
     if base.dim() < 2 or base.shape[1] != length:
         raise Skip("its output has no position for each input position")
     worst, at = 0.0, 0
     for position in range(1, length):
-        mixed = inputs[case.main.name].clone()
-        mixed[:, position] = case.inputs(99)[case.main.name][:, position]
+        mixed = inputs[spec.name].clone()
+        mixed[:, position] = case.inputs(99)[spec.name][:, position]
         if mixed.dtype == torch.int64:
-            mixed[:, position] = (inputs[case.main.name][:, position] + 1) % int(case.main.high or 2)
-        got = case.outputs(case.evaluated, {**inputs, case.main.name: mixed})[0]
+            mixed[:, position] = (inputs[spec.name][:, position] + 1) % int(spec.high or 2)
+        got = case.outputs(case.evaluated, {**inputs, spec.name: mixed})[0]
         gap = judge.distance(base[:, :position], got[:, :position])
         if gap > worst:
             worst, at = gap, position
@@ -496,6 +514,11 @@ def logits(case: ModelCase) -> Measured:
                 "The output is a softmax: cross_entropy applies its own, and the gradient dies.",
                 f"Return the logits at {where}; state contract.output='probabilities' if that is meant.",
             )
+    for mass, what in ((found.exp().sum(dim=0), "log-softmax"), (found.sum(dim=0), "softmax")):
+        if found.shape[0] > 1 and judge.distance(mass, torch.ones_like(mass)) < 1e-4:
+            where = case.source.point(r"[sS]oftmax\(.*(0|dim)", r"[sS]oftmax\(")
+            why = "The output is normalized over the samples (or nodes) instead of the classes."
+            raise Broken(f"{what} over dimension 0", "over the classes", why, f"dim=-1, or none, at {where}.")
     _takes_both_signs(case)
     return Measured("rows do not sum to 1, both signs occur", "logits")
 

@@ -20,6 +20,7 @@ from .call import flat_outputs, signature_of
 from .core import Broken, Measured, Skip, reseed
 from .descend import adam
 from .loss_checks import on_one_device
+from .loss_step_checks import unregistered
 from .model import GRAPH, ModelCase, wake
 from .model_checks import check
 
@@ -43,6 +44,7 @@ def registration(case: ModelCase) -> Measured:
                         "It is not moved, saved or given to the optimizer.",
                         f"Use nn.{kind} (or register_buffer for a constant) at {line}.",
                     )
+    unregistered(case, model)
     return Measured(f"{sum(1 for _ in model.parameters())} parameters", "all registered")
 
 

@@ -61,6 +61,7 @@ class OptimizerCase(Subject):
 
     Attributes:
         form: "optimizer", "scheduler", "rate" (a function of the step), "groups" or "ema".
+        needs_closure: Whether an optimizer evaluates the loss itself, as those of two evaluations a step do.
         total: The length of a schedule.
         warmup: The length of its warm-up.
     """
@@ -74,6 +75,7 @@ class OptimizerCase(Subject):
         self.warmup = int(contract.get("warmup_steps", 5))
         self.peak = float(contract.get("base_lr", 0.1))
         self.low: float | None = contract.get("min_lr")
+        self.needs_closure = False
 
     def prepare(self) -> None:
         """Settle the form, and that it can be used once.
@@ -114,7 +116,11 @@ class OptimizerCase(Subject):
 
     def _use_once(self) -> None:
         if self.form == "optimizer":
-            self.stepped(1)
+            try:
+                self.stepped(1)
+            except (TypeError, AssertionError, RuntimeError, ValueError):
+                self.needs_closure = "closure" in inspect.signature(self.builder.target.step).parameters
+                self.stepped(1)
         elif self.form in ("scheduler", "rate"):
             self.trace(2)
         elif self.form == "groups":
@@ -173,10 +179,32 @@ class OptimizerCase(Subject):
             parameters = start()
             optimizer = self.make_optimizer(parameters, **changes)
         for _ in range(steps):
-            optimizer.zero_grad()
-            quadratic(parameters).backward()
-            optimizer.step()
+            self.step(optimizer, lambda: quadratic(parameters))
         return optimizer, parameters
+
+    def step(self, optimizer: Any, loss: Callable[[], Tensor]) -> None:
+        """One step on a loss, which the optimizer evaluates where it asks for that."""
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            value = loss()
+            value.backward()
+            return value
+
+        if self.needs_closure:
+            optimizer.step(closure)
+        else:
+            closure()
+            optimizer.step()
+
+    def need_plain_steps(self) -> None:
+        """Skip an optimizer that takes no step on gradients that are there already.
+
+        Raises:
+            Skip: It evaluates the loss itself.
+        """
+        if self.needs_closure:
+            raise Skip("it evaluates the loss itself")
 
     # Schedules.
 

@@ -55,6 +55,20 @@ def fields(node: ast.AST, parameters: list[str]) -> dict[str, Fields]:
     return {name: Fields(tuple(read), any(read.values())) for name, read in found.items()}
 
 
+def keys_read(node: ast.AST) -> list[str]:
+    """The string keys that the code reads of whatever it is given, in order; keys that it writes are not among them."""
+    found: dict[str, None] = {}
+    for part in _in_order(node):
+        key: Any = None
+        if isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Load) and isinstance(part.slice, ast.Constant):
+            key = part.slice.value
+        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in ("get", "pop"):
+            key = part.args[0].value if part.args and isinstance(part.args[0], ast.Constant) else None
+        if isinstance(key, str):
+            found.setdefault(key)
+    return list(found)
+
+
 def assembled(inputs: dict[str, Any], found: dict[str, Fields]) -> dict[str, Any]:
     """The arguments of the call: fields of one parameter ("outputs.box") put back into the dictionary or record."""
     arguments: dict[str, Any] = {}
@@ -82,14 +96,26 @@ def pairs(node: ast.AST, parameters: list[str]) -> list[Pair]:
     criteria = _criteria(node)
     found: dict[Pair, None] = {}
     for part in _in_order(node):
-        if isinstance(part, ast.Assign) and len(part.targets) == 1 and isinstance(part.targets[0], ast.Name):
-            atom = _atom(part.value, known, aliases)
+        for name, value in _assigned(part):
+            atom = _atom(value, known, aliases)
             if atom:
-                aliases[part.targets[0].id] = atom
+                aliases[name] = atom
         pair = _pair(part, known, aliases, criteria)
         if pair is not None and pair.pred != pair.target:
             found.setdefault(pair)
     return list(found)
+
+
+def _assigned(part: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Names and what they are given, in `a = x` and in `a, b = x, y`."""
+    if not isinstance(part, ast.Assign) or len(part.targets) != 1:
+        return
+    target, value = part.targets[0], part.value
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        pairs = list(zip(target.elts, value.elts))
+    else:
+        pairs = [(target, value)]
+    yield from ((left.id, right) for left, right in pairs if isinstance(left, ast.Name))
 
 
 def _pair(part: ast.AST, known: dict[str, None], aliases: dict[str, str], criteria: dict[str, str]) -> Pair | None:

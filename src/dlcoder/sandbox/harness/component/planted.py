@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import string
 import struct
 import tempfile
 import zlib
@@ -53,6 +54,22 @@ def series() -> Tensor:
 def texts() -> list[str]:
     """Texts of different lengths, each of words of its own."""
     return [" ".join(f"w{index}" for _ in range(3 + index % 5)) for index in range(COUNT)]
+
+
+def corpus() -> str:
+    """A text in which no character comes twice."""
+    return string.ascii_letters + string.digits
+
+
+def waves() -> list[Tensor]:
+    """Mono recordings `(1, T)` of different lengths, each at a level of its own."""
+    counts = [6000 + 500 * (index % 9) for index in range(COUNT)]
+    return [torch.linspace(0, 0.02, n).unsqueeze(0) + 0.03 * (i + 1) for i, n in enumerate(counts)]
+
+
+def sequences() -> list[list[int]]:
+    """Token ids of different lengths, each sequence of ids of its own."""
+    return [[4 + (index + place) % 60 for place in range(3 + index % 5)] for index in range(COUNT)]
 
 
 class Encoding(list[int]):
@@ -180,4 +197,7 @@ TEXTS = re.compile(r"(?:^|_)(texts?|sentences?|captions?|prompts?|documents?|rev
 TOKENIZER = re.compile(r"(?:^|_)(tokeni[sz]er?|encode(r|_fn)?)$", re.I)
 RECORDS = re.compile(r"(?:^|_)(records?|examples?|items?|rows?|pairs?)$", re.I)
 TOKENS = re.compile(r"^(tokens?|token_ids|ids|corpus|sequence|stream)$", re.I)
+WAVES = re.compile(r"(?:^|_)(waveforms?|wavs?|audios?|clips|recordings|utterances)$", re.I)
+LENGTHS = re.compile(r"(?:^|_)(lengths|lens|seq_lengths|sizes|token_counts|num_tokens)$", re.I)
+SEQUENCES = re.compile(r"(?:^|_)(sequences|seqs|tokenized|encoded|token_lists|encodings)$", re.I)
 LENGTH = re.compile(r"^(length|size|n|num_samples|n_samples|count|total|num_examples|num_items)$", re.I)

@@ -14,6 +14,9 @@ TIMES = r"(surv\w*_|event_|obs\w*_)?(times?|durations?|t)"
 EVENTS = r"events?|censor\w*|observed|status|delta|event_\w+|is_\w*censor\w*"
 WINNER = r"(^|_)(pos(itives?)?|chosen|winn\w+|preferred|better|higher|good)(_|\d|$)"
 LOSER = r"(^|_)(neg(atives?)?|rejected|los\w+|dispreferred|worse|lower|bad)(_|\d|$)"
+LOG_PROB = r"(^|_)log_?(p|ps|pi|prob\w*|likelihoods?)(_|$)|logp\w*|logprob\w*"
+OLD = r"(^|_)(old|behaviou?r|prev\w*|sampl\w*|rollout|b|mu)(_|$)|old$"
+ADVANTAGE = r"(^|_)adv\w*"
 MEAN = r"(\w+_)?(mu|means?)(_\w+)?"
 SPREAD = r"(\w+_)?log_?(var|variance|sigma|std|scale)(_\w+)?"
 
@@ -79,6 +82,9 @@ def special(names: list[str], name: str, code: str, about: str) -> tuple[str, tu
     joined = " ".join(words)
     if len(names) == 4 and ("ctc_loss(" in code or "CTCLoss(" in code):
         return "ctc", _ctc(names, code)
+    policy = _policy(names, words)
+    if policy is not None:
+        return "policy", policy
     survival = _survival(names, words)
     if survival is not None:
         return "survival", survival
@@ -111,6 +117,17 @@ def _ctc(names: list[str], code: str) -> tuple[Spec, ...]:
         Spec(names[1], ("B", "T//3"), "labels", low=1),
         Spec(names[2], ("B",), "lengths"),
         Spec(names[3], ("B",), "lengths", high=3),
+    )
+
+
+def _policy(names: list[str], words: list[str]) -> tuple[Spec, ...] | None:
+    """Log-probabilities of actions and their advantages, with what else each step comes with; None if it is neither."""
+    advantage = next((w for w in words if re.search(ADVANTAGE, w)), None)
+    likelihood = [w for w in words if re.search(LOG_PROB, w)]
+    if advantage is None or not likelihood or len(names) > 8:
+        return None
+    return tuple(
+        Spec(each, ("B",), "boolmask" if re.search(r"mask|valid", word) else "real") for each, word in zip(names, words)
     )
 
 

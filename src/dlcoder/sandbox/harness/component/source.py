@@ -114,12 +114,21 @@ class Source:
 
     def is_coefficient(self, number: int) -> bool:
         """Whether what is detached on a line multiplies something else or is called a weight: constant on purpose."""
+        return self.is_factor(number) or self.is_called_constant(number)
+
+    def is_factor(self, number: int) -> bool:
+        """Whether what is detached on a line multiplies something else that varies."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div)):
                 sides = (node.left, node.right)
                 held = [_detaches(side, number) for side in sides]
                 if any(held) and not all(held) and _varies(sides[held.index(False)]):
                     return True
+        return False
+
+    def is_called_constant(self, number: int) -> bool:
+        """Whether what is detached on a line is given the name of a weight or a target."""
+        for node in ast.walk(self.tree):
             if isinstance(node, ast.Assign) and _detaches(node.value, number):
                 names = " ".join(n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name))
                 if re.search(r"weight|alpha|coef|mask|scale|center|baseline|teacher|target|norm", names):

@@ -43,6 +43,9 @@ def tensors(value: Any) -> list[Tensor]:
     return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]
 
 
+_FACTORS = ("mul", "__mul__", "__rmul__", "div", "__truediv__", "__rtruediv__", "mul_", "div_", "__imul__")
+
+
 class Trace(TorchFunctionMode):
     """Notes, per kind of accident, the first user line at which it happened.
 
@@ -51,6 +54,7 @@ class Trace(TorchFunctionMode):
         detached: An input was part of the graph and the floating output, or a Python number, was not.
         written: A watched tensor was changed in place.
         calls: (function name, line) of every call.
+        weighed: Lines on which something with a graph was multiplied by something without one.
     """
 
     def __init__(self, source: Source, watched: tuple[Tensor, ...] = ()) -> None:
@@ -61,6 +65,7 @@ class Trace(TorchFunctionMode):
         self.detached: int | None = None
         self.written: int | None = None
         self.calls: list[tuple[str, int | None]] = []
+        self.weighed: set[int] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the call and look at what went in and what came out."""
@@ -72,6 +77,8 @@ class Trace(TorchFunctionMode):
         if line is None or name in ("size", "dim", "requires_grad_", "numel"):
             return result
         inputs = tensors((args, kwargs))
+        if name in _FACTORS and any(t.requires_grad for t in inputs):
+            self.weighed.add(line)
         self._look(inputs, result, line)
         return result
 

@@ -9,6 +9,33 @@ from torch import Tensor
 
 from .contract import Contract, Spec
 
+
+class Texts(list[Any]):
+    """Sentences that stand in for a tensor: as long, cut and copied as one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Their number."""
+        return (len(self),)
+
+    def dim(self) -> int:
+        """One: a sentence for each sample."""
+        return 1
+
+    def clone(self) -> Texts:
+        """A copy."""
+        return Texts(self)
+
+    def is_floating_point(self) -> bool:
+        """False."""
+        return False
+
+    def __getitem__(self, key: Any) -> Any:
+        """A sentence, or some of them."""
+        found = super().__getitem__(key)
+        return Texts(found) if isinstance(key, slice) else found
+
+
 INTEGER_ROLES = ("labels", "ids", "tokens")
 
 
@@ -17,7 +44,7 @@ def class_dim(shape: tuple[int, ...]) -> int:
     return 1 if len(shape) > 1 else 0
 
 
-def make(spec: Spec, contract: Contract, generator: torch.Generator, sizes: dict[str, int] | None = None) -> Tensor:
+def make(spec: Spec, contract: Contract, generator: torch.Generator, sizes: dict[str, int] | None = None) -> Any:
     """Draw a tensor for an input."""
     shape = contract.shape(spec.shape, sizes)
     value = _draw(spec, shape, contract, generator, sizes)
@@ -28,10 +55,12 @@ def make(spec: Spec, contract: Contract, generator: torch.Generator, sizes: dict
 
 def _draw(
     spec: Spec, shape: tuple[int, ...], contract: Contract, generator: torch.Generator, sizes: dict[str, int] | None
-) -> Tensor:
+) -> Any:
     if spec.choices:
         picks = torch.randint(0, len(spec.choices), shape, generator=generator)
         return torch.tensor(spec.choices)[picks]
+    if spec.role in TEXT_ROLES:
+        return _texts(spec.role, shape[0], generator)
     if spec.role == "counts":
         return torch.randint(0, 6, shape, generator=generator).float()
     if spec.role in MASK_ROLES:
@@ -56,6 +85,25 @@ def _draw(
     noise = torch.randn(shape, generator=generator)
     drawn: Tensor = _REAL.get(spec.role, lambda value, _: value)(_ranged(noise, spec, generator), spec)
     return drawn
+
+
+TEXT_ROLES = ("texts", "words", "references")
+"""Sentences, sentences cut into words, and lists of one or more sentences for each sample."""
+
+
+def _texts(role: str, count: int, generator: torch.Generator) -> Any:
+    """One sentence a sample; drawn anew, some of its words are others or missing."""
+    found: list[Any] = []
+    for number in range(count):
+        words = [f"w{(number * 5 + place) % 17}" for place in range(6 + number % 4)]
+        luck = torch.rand(len(words), generator=generator).tolist()
+        kept = [
+            word if each < 0.8 else f"x{place}" for place, (word, each) in enumerate(zip(words, luck)) if each < 0.92
+        ]
+        found.append(" ".join(kept or words[:1]))
+    if role == "words":
+        return Texts([text.split() for text in found])
+    return Texts([[text] for text in found] if role == "references" else found)
 
 
 def _lengths(shape: tuple[int, ...], longest: int) -> Tensor:
