@@ -108,7 +108,8 @@ class AccelerateStep:
         # Counted before the first backward pass: every gradient is divided by it.
         count = sum(self.objective.count(batch) for batch in window)
         local = torch.tensor(float(count), device=accelerator.device)
-        samples = accelerator.reduce(local, "sum")
+        # A window of nothing that counts has a loss of 0, not of 0 / 0.
+        samples = accelerator.reduce(local, "sum").clamp(min=1)
         totals: dict[str, Tensor] = {}
         for number, batch in enumerate(window, start=1):
             # Gradients travel between ranks once a window, with the last micro-batch.

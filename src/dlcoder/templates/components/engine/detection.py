@@ -24,8 +24,7 @@ class Detection:
         height, width = images.shape[-2:]
         where = locations(height, width, images.device)
         classes, _ = assign(where, *without_padding(boxes, labels))
-        # At least one: a batch without any object still teaches what background is.
-        return max(int((classes >= 0).sum()), 1)
+        return int((classes >= 0).sum())
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return sums over the locations: `loss_*` to minimize."""

@@ -10,10 +10,12 @@ weights. Integer buffers, which count, are copied.
 """
 
 import copy
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Ema:
@@ -34,8 +36,7 @@ class Ema:
         """Move the average towards `model`. To be called after each optimizer step."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        averages = self.module.state_dict().values()
-        for average, value in zip(averages, model.state_dict().values(), strict=True):
+        for average, value in zip(_tensors(self.module), _tensors(model), strict=True):
             if average.is_floating_point():
                 average.lerp_(value, 1 - decay)
             else:
@@ -49,3 +50,8 @@ class Ema:
         """Go on from a state of `state_dict`."""
         self.module.load_state_dict(state["module"])
         self.updates = state["updates"]
+
+
+def _tensors(model: nn.Module) -> Iterator[Tensor]:
+    # Each once: `state_dict` names a weight that two layers share twice.
+    return chain(model.parameters(), model.buffers())

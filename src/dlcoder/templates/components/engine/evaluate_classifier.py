@@ -1,8 +1,7 @@
 """Evaluation of a classifier over a whole dataset, exact on any number of ranks.
 
 Every rank sees its share of the samples once; counts and sums are added up at the end,
-and metrics computed from the totals. There is no communication in between, so shares
-and last batches may differ in size.
+and metrics computed from the totals.
 """
 
 from collections.abc import Iterable
@@ -11,16 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dlcoder.templates.components.engine.objective import Batch
+from dlcoder.templates.components.engine.predict import predict
 from dlcoder.templates.components.losses.cross_entropy import CrossEntropyLoss
 from dlcoder.templates.components.metrics.confusion_matrix import (
     ConfusionMatrix,
     classification_metrics,
 )
-from dlcoder.templates.components.utils.distributed import (
-    World,
-    share_buffers,
-    sum_over_ranks,
-)
+from dlcoder.templates.components.utils.distributed import World, sum_over_ranks
 
 
 @dataclass(frozen=True)
@@ -36,10 +33,9 @@ class Evaluation:
     confusion: Tensor
 
 
-@torch.inference_mode()
 def evaluate_classifier(
     model: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[Batch],
     *,
     num_classes: int,
     world: World,
@@ -54,25 +50,16 @@ def evaluate_classifier(
         world: This process's place among all.
         amp_dtype: What autocast computes matrix products and convolutions in.
     """
-    share_buffers(model)
-    device = world.device
     criterion = CrossEntropyLoss(reduction="sum")
-    confusion = ConfusionMatrix(num_classes, device)
-    loss = torch.zeros((), dtype=torch.float64, device=device)
-    training = model.training
-    model.eval()
-    for inputs, labels in batches:
-        inputs = inputs.to(device, non_blocking=True)
-        labels = labels.to(device, non_blocking=True)
-        with torch.autocast(
-            device.type, dtype=amp_dtype, enabled=amp_dtype is not None
-        ):
-            logits = model(inputs)
+    confusion = ConfusionMatrix(num_classes, world.device)
+    loss = torch.zeros((), dtype=torch.float64, device=world.device)
+    for logits, (_, labels) in predict(
+        model, batches, world=world, amp_dtype=amp_dtype
+    ):
         confusion.update(logits, labels)
         loss += criterion(logits, labels).double()
-    model.train(training)
     counts = sum_over_ranks(confusion.counts)
-    mean_loss = float(sum_over_ranks(loss) / counts.sum())
+    mean_loss = float(sum_over_ranks(loss) / counts.sum().clamp(min=1))
     metrics = classification_metrics(counts)
     return Evaluation(
         metrics={

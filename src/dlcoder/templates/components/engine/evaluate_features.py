@@ -12,11 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlcoder.templates.components.engine.objective import Batch
-from dlcoder.templates.components.utils.distributed import (
-    World,
-    gather,
-    share_buffers,
-)
+from dlcoder.templates.components.utils.distributed import World, gather
+from dlcoder.templates.components.utils.evaluation_mode import evaluation_mode
 
 
 @dataclass(frozen=True)
@@ -53,23 +50,20 @@ def evaluate_features(
         neighbors: How many vote on a label.
     """
     device = world.device
-    share_buffers(model)
-    training = model.training
-    model.eval()
     # torch knows of no methods beside those of every module.
     encode: Callable[[Tensor], Tensor] = model.features  # type: ignore[assignment]
     features, labels = [], []
-    for images, image_labels in batches:
-        with torch.autocast(
-            device.type, dtype=amp_dtype, enabled=amp_dtype is not None
-        ):
-            encoded = encode(images.to(device, non_blocking=True))
-        features.append(F.normalize(encoded.float(), dim=1).cpu())
-        labels.append(image_labels)
-    model.train(training)
-    everything = gather((torch.cat(features), torch.cat(labels)))
-    all_features = torch.cat([part for part, _ in everything])
-    all_labels = torch.cat([part for _, part in everything])
+    with evaluation_mode(model):
+        for images, image_labels in batches:
+            with torch.autocast(
+                device.type, dtype=amp_dtype, enabled=amp_dtype is not None
+            ):
+                encoded = encode(images.to(device, non_blocking=True))
+            features.append(F.normalize(encoded.float(), dim=1).cpu())
+            labels.append(image_labels)
+    # Of batches, not joined yet: a rank may have none.
+    all_features = torch.cat([batch for part in gather(features) for batch in part])
+    all_labels = torch.cat([batch for part in gather(labels) for batch in part])
     accuracy = _vote(all_features, all_labels, neighbors)
     return Evaluation({"metric_knn_accuracy": accuracy}, all_features, all_labels)
 

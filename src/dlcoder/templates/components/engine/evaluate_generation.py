@@ -17,11 +17,8 @@ from dlcoder.templates.components.metrics.frechet_distance import (
     frechet_distance,
 )
 from dlcoder.templates.components.models.random_features import RandomFeatures
-from dlcoder.templates.components.utils.distributed import (
-    World,
-    share_buffers,
-    sum_over_ranks,
-)
+from dlcoder.templates.components.utils.distributed import World, sum_over_ranks
+from dlcoder.templates.components.utils.evaluation_mode import evaluation_mode
 
 
 @dataclass(frozen=True)
@@ -56,25 +53,22 @@ def evaluate_generation(
         amp_dtype: What autocast computes matrix products and convolutions in.
     """
     device = world.device
-    share_buffers(model)
-    training = model.training
-    model.eval()
     # torch knows of no attributes of modules but tensors and modules.
     noise_dim: int = model.noise_dim  # type: ignore[assignment]
     features = RandomFeatures().to(device)
     sums = FrechetSums(features.dim, device)
     number = world.rank
-    for images, *_ in batches:
-        numbers = range(number, number + len(images) * world.size, world.size)
-        number = numbers.stop
-        noise = fixed_noise(numbers, noise_dim).to(device)
-        with torch.autocast(
-            device.type, dtype=amp_dtype, enabled=amp_dtype is not None
-        ):
-            made = model(noise)
-        real = images.to(device, non_blocking=True)
-        sums.update(features(real), features(made.float()))
-    model.train(training)
+    with evaluation_mode(model):
+        for images, *_ in batches:
+            numbers = range(number, number + len(images) * world.size, world.size)
+            number = numbers.stop
+            noise = fixed_noise(numbers, noise_dim).to(device)
+            with torch.autocast(
+                device.type, dtype=amp_dtype, enabled=amp_dtype is not None
+            ):
+                made = model(noise)
+            real = images.to(device, non_blocking=True)
+            sums.update(features(real), features(made.float()))
     distance = frechet_distance(sum_over_ranks(sums.sums))
     return Evaluation({"metric_frechet_distance": distance})
 

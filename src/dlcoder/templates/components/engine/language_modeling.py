@@ -21,8 +21,7 @@ class LanguageModeling:
     def count(self, batch: Batch) -> int:
         """The number of tokens to predict, which sums are divided by in the end."""
         _, targets = batch
-        # At least one: a batch without any has a loss of 0, not of 0 / 0.
-        return max(int((targets != IGNORE).sum()), 1)
+        return int((targets != IGNORE).sum())
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return sums over the tokens: `loss_*` to minimize, `metric_*` to watch."""

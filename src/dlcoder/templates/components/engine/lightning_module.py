@@ -128,6 +128,8 @@ class TrainModule(LightningModule):
         # Counted before the first backward pass: every gradient is divided by it.
         count = sum(objective.count(batch) for batch in window)
         samples = sum_over_ranks(torch.tensor(float(count), device=self.device))
+        # A window of nothing that counts has a loss of 0, not of 0 / 0.
+        samples = samples.clamp(min=1)
         parallel: Any = self.trainer.model
         totals: dict[str, Tensor] = {}
         for number, batch in enumerate(window, start=1):

@@ -21,8 +21,7 @@ class MultiLabel:
     def count(self, batch: Batch) -> int:
         """The number of known labels, which sums are divided by in the end."""
         _, labels = batch
-        # At least one: a batch without any has a loss of 0, not of 0 / 0.
-        return max(int((labels >= 0).sum()), 1)
+        return int((labels >= 0).sum())
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return sums over the labels: `loss_*` to minimize, `metric_*` to watch."""

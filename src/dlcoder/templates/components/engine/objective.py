@@ -14,7 +14,7 @@ class Objective(Protocol):
     """What is minimized."""
 
     def count(self, batch: Batch, /) -> int:
-        """The number of samples in a batch."""
+        """The number of samples that count in a batch, which may be 0."""
 
     def __call__(self, model: nn.Module, batch: Batch, /) -> dict[str, Tensor]:
         """Return sums over samples: `loss_*` to minimize, `metric_*` to watch."""

@@ -1,7 +1,7 @@
 """The means of what a run minimizes and watches, over a dataset, on all ranks together.
 
 Every rank sees its share of the samples once. Sums and counts are added up at the end,
-so shares and last batches may differ in size.
+so shares and last batches may differ in size, and a rank may have no sample at all.
 """
 
 from collections.abc import Iterable
@@ -14,11 +14,8 @@ from dlcoder.templates.components.engine.objective import (
     Objective,
     with_total,
 )
-from dlcoder.templates.components.utils.distributed import (
-    World,
-    share_buffers,
-    sum_over_ranks,
-)
+from dlcoder.templates.components.utils.distributed import World, gather
+from dlcoder.templates.components.utils.evaluation_mode import evaluation_mode
 
 
 @torch.no_grad()
@@ -43,12 +40,12 @@ def objective_means(
         amp_dtype: What autocast computes matrix products and convolutions in.
     """
     device = world.device
-    share_buffers(model)
-    training = model.training
-    model.eval()
-    count = torch.zeros((), dtype=torch.float64, device=device)
+    count = 0
     totals: dict[str, Tensor] = {}
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with (
+        evaluation_mode(model),
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+    ):
         torch.manual_seed(world.rank)
         for batch in batches:
             count += objective.count(batch)
@@ -59,6 +56,10 @@ def objective_means(
                 sums = with_total(objective(model, batch))
             for name, value in sums.items():
                 totals[name] = totals.get(name, 0) + value.double()
-    model.train(training)
-    means = sum_over_ranks(torch.stack(list(totals.values()))) / sum_over_ranks(count)
-    return dict(zip(totals, means.tolist(), strict=True))
+    # By name, as a rank without samples does not know what there is.
+    ranks = gather(({name: float(value) for name, value in totals.items()}, count))
+    names = dict.fromkeys(name for sums, _ in ranks for name in sums)
+    samples = max(sum(count for _, count in ranks), 1)
+    return {
+        name: sum(sums.get(name, 0.0) for sums, _ in ranks) / samples for name in names
+    }

@@ -1,5 +1,6 @@
 """How far a run is: what comes next, and the best so far."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -31,8 +32,11 @@ class Position:
     best: float | None = None
 
     def finish_epoch(self, value: float) -> bool:
-        """Go on to the next epoch; True if `value`, the metric, is the best so far."""
-        improved = self.best is None or value > self.best
+        """Go on to the next epoch; True if `value`, the metric, is the best so far.
+
+        Any number is better than NaN, which no number would be greater than.
+        """
+        improved = self.best is None or math.isnan(self.best) or value > self.best
         if improved:
             self.best = value
         self.epoch += 1

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from dlcoder.templates.components.engine.objective import Batch
-from dlcoder.templates.components.utils.distributed import World, share_buffers
+from dlcoder.templates.components.utils.distributed import World
+from dlcoder.templates.components.utils.evaluation_mode import evaluation_mode
 
 
 def predict(
@@ -30,15 +31,14 @@ def predict(
         amp_dtype: What autocast computes matrix products and convolutions in.
     """
     device = world.device
-    share_buffers(model)
-    training = model.training
-    model.eval()
-    for batch in batches:
-        batch = tuple(part.to(device, non_blocking=True) for part in batch)
-        with (
-            torch.no_grad(),
-            torch.autocast(device.type, dtype=amp_dtype, enabled=amp_dtype is not None),
-        ):
-            outputs = model(batch[0])
-        yield outputs, batch
-    model.train(training)
+    with evaluation_mode(model):
+        for batch in batches:
+            batch = tuple(part.to(device, non_blocking=True) for part in batch)
+            with (
+                torch.no_grad(),
+                torch.autocast(
+                    device.type, dtype=amp_dtype, enabled=amp_dtype is not None
+                ),
+            ):
+                outputs = model(batch[0])
+            yield outputs, batch

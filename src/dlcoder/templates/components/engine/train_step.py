@@ -128,6 +128,8 @@ class TrainStep:
         # Counted before the first backward pass: every gradient is divided by it.
         count = sum(self.objective.count(batch) for batch in window)
         samples = sum_over_ranks(torch.tensor(float(count), device=device))
+        # A window of nothing that counts has a loss of 0, not of 0 / 0.
+        samples = samples.clamp(min=1)
         if self.backoff is None:
             totals = self._run(window, samples)
         else:

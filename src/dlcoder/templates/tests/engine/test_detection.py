@@ -26,10 +26,10 @@ def test_padding_changes_nothing() -> None:
         torch.testing.assert_close(value, plain[name])
 
 
-def test_locations_with_a_box_are_counted_and_an_empty_image_counts_one() -> None:
+def test_locations_with_a_box_are_counted_and_an_empty_image_has_none() -> None:
     _, (images, boxes, labels) = make()
     assert Detection().count((images, boxes, labels)) == 4
-    assert Detection().count((images, boxes[:, :0], labels[:, :0])) == 1
+    assert Detection().count((images, boxes[:, :0], labels[:, :0])) == 0
 
 
 def test_an_image_without_objects_still_teaches_the_background() -> None:

@@ -28,6 +28,20 @@ def test_buffers_follow_and_counters_are_copied() -> None:
     assert int(ema.module.get_buffer("num_batches_tracked")) == 3
 
 
+def test_a_weight_that_two_layers_share_moves_once() -> None:
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    second.weight = first.weight
+    model = nn.Sequential(first, second)
+    ema = Ema(model, decay=0.5)
+    before = ema.module.get_parameter("0.weight").clone()
+    with torch.no_grad():
+        first.weight += 1
+    ema.update(model)
+    # The first decay of the warm-up is 2 / 11.
+    moved = ema.module.get_parameter("0.weight") - before
+    torch.testing.assert_close(moved, torch.full((2, 2), 9 / 11))
+
+
 def test_the_model_itself_is_not_touched() -> None:
     model = nn.Linear(2, 1)
     ema = Ema(model, decay=0.9)

@@ -87,6 +87,13 @@ def test_a_window_of_uneven_batches_is_one_batch() -> None:
     assert parts["metric_accuracy"] == pytest.approx(whole["metric_accuracy"])
 
 
+def test_a_window_of_nothing_that_counts_teaches_nothing() -> None:
+    model = make_model()
+    before = weights(model)
+    assert make(model)([batch(0)])["loss_total"] == 0
+    assert torch.equal(weights(model), before)
+
+
 # needs: parallel.parallelize
 def test_ranks_with_uneven_shares_are_one_batch_and_stop_together(
     tmp_path: Path,
