@@ -27,6 +27,19 @@ WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal.default", "un
 """Operations whose result the processor must wait for, in parts of their names."""
 
 
+LINKED = [
+    pytest.param(c, name, dim, id=f"{c.id}-{name}-{dim}")
+    for c in LOSSES
+    for name, spec in c.inputs.items()
+    for dim, letter in enumerate(spec.shape)
+    # A game has no need for as many generated as real samples.
+    if c.id != "losses/gan" and any(letter in other.shape for n, other in c.inputs.items() if n != name)
+]
+"""A loss, and a dimension of an input that must be as long as one of another input."""
+
+MEETING = re.compile("torch.distributed|import gather_pair")
+"""What is in a loss that looks at other ranks: these are tried on real ones."""
+
 CLASS_LABELS = [
     pytest.param(c, name, id=c.id)
     for c in LOSSES
@@ -243,6 +256,44 @@ def test_a_loss_of_no_samples_is_zero_or_refused(component: Component) -> None:
     else:
         value.backward()
         assert value == 0
+
+
+@pytest.mark.parametrize(("component", "name", "dim"), LINKED)
+def test_inputs_that_do_not_fit_are_refused_rather_than_broadcast(component: Component, name: str, dim: int) -> None:
+    values = inputs(component)
+    values[name] = values[name].narrow(dim, 0, 1)
+    with pytest.raises((ValueError, RuntimeError, IndexError)):
+        call(component, values)
+
+
+@pytest.mark.parametrize("component", [c for c in LOSSES if not MEETING.search(c.path.read_text())], ids=named)
+def test_the_mean_over_equal_ranks_is_the_loss_of_all_samples_or_the_sidecar_speaks_of_the_batch(
+    component: Component,
+) -> None:
+    """Data parallelism averages over ranks. Targets are the same on both, so that equally many samples count."""
+    letters = sizes(component)
+    batch = "B" if "B" in letters else "N"
+    axis = {name: spec.shape.index(batch) for name, spec in component.inputs.items() if batch in spec.shape}
+    torch.manual_seed(1)
+    first = {name: tensor(spec, letters) for name, spec in component.inputs.items()}
+    predicted = next(name for name, value in first.items() if value.is_floating_point())
+    second = {**first, predicted: tensor(component.inputs[predicted], letters)}
+    both = {name: torch.cat([v, second[name]], axis[name]) if name in axis else v for name, v in first.items()}
+    apart = (call(component, first) + call(component, second)) / 2
+    alike = torch.allclose(apart, call(component, both), rtol=1e-4, atol=1e-6)
+    assert alike != ("batch" in (component.contract.reduction or ""))
+
+
+@pytest.mark.parametrize("component", LOSSES, ids=named)
+def test_a_loss_computes_in_single_precision_under_autocast(component: Component) -> None:
+    values = inputs(component)
+    expected = call(component, values)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = call(component, values)
+    assert found.dtype == torch.float32
+    # What projects hidden states to logits is left to autocast.
+    within = 1e-2 if component.id == "losses/next_token" else 1e-6
+    torch.testing.assert_close(found, expected, rtol=within, atol=within)
 
 
 @pytest.mark.parametrize("wrong", ["high", -7])

@@ -7,12 +7,20 @@ from torch import distributed, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
+from dlcoder.templates.catalogue import catalogue
 from dlcoder.templates.components.losses.dino import DINOLoss
 from dlcoder.templates.components.losses.info_nce import InfoNCELoss
 from dlcoder.templates.components.losses.nt_xent import NTXentLoss
 
 VIEWS = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0))
 LOSSES = {"nt_xent": NTXentLoss(temperature=0.5), "info_nce": InfoNCELoss(temperature=0.5)}
+
+
+def test_every_loss_that_meets_other_ranks_is_tried_here():
+    """DINO's center is, further down; what takes the meeting from a sibling is tried itself."""
+    meets = ("torch.distributed", "import gather_pair")
+    found = [c for c in catalogue().values() if c.kind == "losses" and any(m in c.path.read_text() for m in meets)]
+    assert {c.id.removeprefix("losses/") for c in found} == {*LOSSES, "dino"}
 
 
 def gradient(model, loss, views):

@@ -25,6 +25,7 @@ from sklearn.metrics import (
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
+from dlcoder.templates.catalogue import catalogue
 from dlcoder.templates.components.losses.ssim import SSIMLoss
 from dlcoder.templates.components.metrics.average_precision import AveragePrecision
 from dlcoder.templates.components.metrics.confusion_matrix import ConfusionMatrix, classification_metrics
@@ -242,6 +243,12 @@ def additive(generator):
     yield lambda: FrechetSums(3), "sums", frechet_distance, (rand(3), rand(3))
     yield lambda: KNNAccuracy(train, classes, 3, k=3), "counts", knn_accuracy, (rand(4), label(3))
     yield lambda: LinearProbe(train, classes, 3), "counts", probe_accuracy, (rand(4), label(3))
+
+
+def test_every_metric_is_tried_on_two_ranks(generator):
+    """The sums of all but average precision add up; its matches are merged, further down."""
+    tried = {type(make()).__name__ for make, *_ in additive(generator)} | {"AveragePrecision"}
+    assert tried == {c.symbol for c in catalogue().values() if c.kind == "metrics"}
 
 
 def test_sums_of_two_ranks_with_uneven_batches_give_the_metric_of_the_whole(generator):

@@ -4,7 +4,7 @@
     CutMix   x = x_i, with a rectangle of x_j     w is the part that is left of x_i
     label    y = w onehot(y_i) + (1 - w) onehot(y_j)
 
-with w drawn from Beta(alpha, alpha), once a batch. Train with a cross entropy that
+with w drawn from Beta(alpha, alpha), once a batch. Train with `F.cross_entropy`, which
 takes probabilities. Accuracy on mixed images means little.
 
 Shapes: images (B, 3, H, W), labels (B,); soft labels (B, C).

@@ -33,12 +33,12 @@ class BarlowTwinsLoss(nn.Module):
             second: Projections of the other view `(N, D)`.
 
         Raises:
-            ValueError: The batch has a single sample, which has no correlation.
+            ValueError: The batch has a single sample, which has no correlation, or the
+                shapes differ.
         """
-        if len(first) < 2:
-            raise ValueError(
-                "the correlation of one sample is undefined: give at least 2"
-            )
+        if first.shape != second.shape or len(first) < 2:
+            shapes = f"{tuple(first.shape)} and {tuple(second.shape)}"
+            raise ValueError(f"give two views of at least 2 samples, not {shapes}")
         dtype = torch.promote_types(first.dtype, torch.float32)
         x, y = _standardize(first.to(dtype)), _standardize(second.to(dtype))
         with torch.autocast(x.device.type, enabled=False):

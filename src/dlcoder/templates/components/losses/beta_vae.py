@@ -51,12 +51,14 @@ class BetaVAELoss(nn.Module):
             log_variance: log sigma^2 of the posterior `(B, D)`; clamped to [-20, 20].
 
         Raises:
-            ValueError: The shapes of reconstruction and target differ.
+            ValueError: The shapes of reconstruction and target differ, or those of mean
+                and log-variance.
         """
-        if reconstruction.shape != target.shape:
-            raise ValueError(
-                f"shapes differ: {tuple(reconstruction.shape)}, {tuple(target.shape)}"
-            )
+        for first, second in ((reconstruction, target), (mean, log_variance)):
+            if first.shape != second.shape or len(first) != len(target):
+                raise ValueError(
+                    f"shapes differ: {tuple(first.shape)} and {tuple(second.shape)}"
+                )
         dtype = torch.promote_types(reconstruction.dtype, torch.float32)
         reconstruction, target = reconstruction.to(dtype), target.to(dtype)
         if self.likelihood == "bernoulli":

@@ -36,7 +36,13 @@ class BoundaryLoss(nn.Module):
             logits: Class scores `(B, C, H, W)`.
             target: Class indices `(B, H, W)`, int64; says which pixels to ignore.
             distance: Signed distances in pixels `(B, C, H, W)`.
+
+        Raises:
+            ValueError: The shapes do not fit, and would broadcast without a word.
         """
+        if distance.shape != logits.shape or target.shape != logits[:, 0].shape:
+            shapes = [tuple(x.shape) for x in (logits, target, distance)]
+            raise ValueError(f"shapes do not fit: {shapes}")
         probs = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(
             dim=1
         )

@@ -55,8 +55,14 @@ class CrossEntropyLoss(nn.Module):
         """Return the loss as a float32 scalar, or float64 for float64 logits.
 
         Raises:
+            ValueError: Targets are probabilities, which `F.cross_entropy` takes.
             IndexError: A target is neither a class nor `ignore_index`.
         """
+        if target.is_floating_point():
+            raise ValueError(
+                "targets must be class indices; give probabilities, such as those of "
+                "MixUp, to torch.nn.functional.cross_entropy"
+            )
         # A softmax over many classes loses digits in half precision.
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         weights = None

@@ -49,6 +49,7 @@ class DiceLoss(nn.Module):
             target: Class indices `(B, H, W)`, int64.
 
         Raises:
+            ValueError: The target has another shape than the logits of one class.
             RuntimeError: A target is neither a class nor `ignore_index`.
         """
         hits, predicted, truth = class_sums(logits, target, self.ignore_index)
@@ -79,8 +80,13 @@ def class_sums(
         it is the target, its probability everywhere, and the number of its pixels.
 
     Raises:
+        ValueError: The target has another shape than the logits of one class.
         RuntimeError: A target is neither a class nor `ignore_index`.
     """
+    if target.shape != logits[:, 0].shape:
+        raise ValueError(
+            f"shapes do not fit: {tuple(logits.shape)} and {tuple(target.shape)}"
+        )
     # Half precision overflows when it sums more than 65,504 pixels.
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     valid = (target != ignore_index).flatten(1)
@@ -88,7 +94,7 @@ def class_sums(
     hits, predicted = _ClassSums.apply(  # type: ignore[no-untyped-call]
         logits.flatten(2), index, valid
     )
-    truth = _sum_by_class(valid.to(logits.dtype), index, logits.shape[1])
+    truth = sum_by_index(valid.to(logits.dtype), index, logits.shape[1])
     return hits, predicted, truth
 
 
@@ -105,7 +111,7 @@ class _ClassSums(torch.autograd.Function):
         probs = logits.softmax(dim=1).mul_(valid.unsqueeze(1))
         hit = probs.gather(1, index.unsqueeze(1)).squeeze(1)
         ctx.save_for_backward(probs, index, hit)
-        return _sum_by_class(hit, index, probs.shape[1]), probs.sum(dim=2)
+        return sum_by_index(hit, index, probs.shape[1]), probs.sum(dim=2)
 
     @staticmethod
     @once_differentiable
@@ -123,12 +129,15 @@ class _ClassSums(torch.autograd.Function):
         return grad, None, None
 
 
-def _sum_by_class(values: Tensor, index: Tensor, classes: int) -> Tensor:
-    """Add values `(B, N)` up by class, `(B, C)`, in parts that lose no digits."""
+def sum_by_index(values: Tensor, index: Tensor, count: int) -> Tensor:
+    """Add values `(B, N)` up by their index `(B, N)`: `(B, count)`.
+
+    In parts: a running sum of a million pixels would lose their last digits.
+    """
     parts = max(1, math.isqrt(values.shape[1]))
     padding = -values.shape[1] % parts
     values, index = (
         F.pad(x, (0, padding)).unflatten(1, (parts, -1)) for x in (values, index)
     )
-    sums = values.new_zeros(len(values), parts, classes)
-    return sums.scatter_add_(2, index, values).sum(dim=1)
+    sums = values.new_zeros(len(values), parts, count)
+    return sums.scatter_add(2, index, values).sum(dim=1)

@@ -66,12 +66,14 @@ class DiffusionLoss(nn.Module):
             step: Index of the step of each sample `(B,)`, int64.
 
         Raises:
-            ValueError: The network's output has another shape than the samples.
+            ValueError: The network's output or the noise has another shape than the
+                samples, or there is not one step a sample.
         """
-        if prediction.shape != clean.shape:
-            raise ValueError(
-                f"shapes differ: {tuple(prediction.shape)} and {tuple(clean.shape)}"
-            )
+        if not (prediction.shape == clean.shape == noise.shape) or (
+            step.shape != clean.shape[:1]
+        ):
+            shapes = [tuple(x.shape) for x in (prediction, clean, noise, step)]
+            raise ValueError(f"shapes do not fit: {shapes}")
         dtype = torch.promote_types(prediction.dtype, torch.float32)
         prediction, clean, noise = (x.to(dtype) for x in (prediction, clean, noise))
         if self.prediction == "epsilon":

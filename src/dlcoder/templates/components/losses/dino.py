@@ -50,17 +50,23 @@ class DINOLoss(nn.Module):
             teacher_temperature: T_t; warm it up from 0.04 to 0.07.
 
         Raises:
-            ValueError: There is no pair of different views.
+            ValueError: There is no pair of different views, or student and teacher
+                differ in samples or outputs.
         """
         views, global_views = len(student), len(teacher)
         if views < 2 or not 1 <= global_views <= views or student.numel() == 0:
             raise ValueError(f"no pairs in {views} views with {global_views} global")
+        if student.shape[1:] != teacher.shape[1:]:
+            raise ValueError(
+                f"shapes do not fit: {tuple(student.shape)} and {tuple(teacher.shape)}"
+            )
         dtype = torch.promote_types(student.dtype, torch.float32)
         teacher = teacher.detach().to(dtype)
         target = F.softmax((teacher - self.center) / teacher_temperature, dim=-1)
         log_probs = F.log_softmax(student.to(dtype) / self.student_temperature, dim=-1)
 
-        cross_entropy = -torch.einsum("gbk,vbk->gv", target, log_probs)
+        with torch.autocast(student.device.type, enabled=False):
+            cross_entropy = -torch.einsum("gbk,vbk->gv", target, log_probs)
         same_view = cross_entropy.diagonal().sum()
         pairs = global_views * (views - 1) * student.shape[1]
         if self.training:

@@ -71,8 +71,13 @@ class FCOSLoss(nn.Module):
             labels: Their classes `(N,)`, int64.
 
         Raises:
+            ValueError: Shapes do not fit, and would broadcast without a word.
             RuntimeError: A label is not a class.
         """
+        if distances.shape[:2] != logits.shape[:2]:
+            raise ValueError(
+                f"shapes do not fit: {tuple(logits.shape)}, {tuple(distances.shape)}"
+            )
         dtype = torch.promote_types(logits.dtype, torch.float32)
         logits, distances, centerness = (
             x.to(dtype) for x in (logits, distances, centerness)
@@ -117,6 +122,8 @@ def assign(
 
 def _assign(locations: Tensor, boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Return class `(L,)` and distances `(L, 4)` of the locations of one image."""
+    if len(boxes) != len(labels):
+        raise ValueError(f"{len(boxes)} boxes have {len(labels)} labels")
     if len(boxes) == 0:
         background = torch.full_like(locations[:, 0], -1, dtype=torch.int64)
         return background, locations.new_ones(len(locations), 4)

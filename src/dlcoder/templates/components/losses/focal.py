@@ -55,6 +55,7 @@ class FocalLoss(nn.Module):
             target: Class indices `(B, ...)`, int64.
 
         Raises:
+            ValueError: The target has another shape than the logits of one class.
             RuntimeError: A target is neither a class nor `ignore_index`.
         """
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -76,7 +77,15 @@ def target_log_prob(logits: Tensor, target: Tensor) -> Tensor:
     Args:
         logits: Class scores `(B, C, ...)`.
         target: Class indices `(B, ...)`, int64.
+
+    Raises:
+        ValueError: The target has another shape than the logits of one class.
+        RuntimeError: A target is not a class.
     """
+    if target.shape != logits[:, 0].shape:
+        raise ValueError(
+            f"shapes do not fit: {tuple(logits.shape)} and {tuple(target.shape)}"
+        )
     log_prob: Tensor = _TargetLogProb.apply(  # type: ignore[no-untyped-call]
         logits, target.unsqueeze(1)
     )

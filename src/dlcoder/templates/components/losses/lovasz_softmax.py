@@ -34,8 +34,13 @@ class LovaszSoftmaxLoss(nn.Module):
             target: Class indices `(B, H, W)`, int64.
 
         Raises:
+            ValueError: The target has another shape than the logits of one class.
             RuntimeError: A target is neither a class nor `ignore_index`.
         """
+        if target.shape != logits[:, 0].shape:
+            raise ValueError(
+                f"shapes do not fit: {tuple(logits.shape)} and {tuple(target.shape)}"
+            )
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         probs = logits.softmax(dim=1).flatten(2)
         valid = (target != self.ignore_index).flatten(1)

@@ -34,9 +34,16 @@ class MAEReconstructionLoss(nn.Module):
             prediction: Predicted patches `(B, N, patch_size**2 * C)`, rows first.
             images: Images `(B, C, H, W)`, sides divisible by the patch size.
             masked: Whether each patch was hidden, bool or 0/1 `(B, N)`.
+
+        Raises:
+            ValueError: A side is not divisible by the patch size, or the shapes do not
+                fit, and would broadcast without a word.
         """
         prediction = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
         target = patchify(images.to(prediction.dtype), self.patch_size)
+        if prediction.shape != target.shape or masked.shape != target.shape[:2]:
+            shapes = [tuple(x.shape) for x in (prediction, target, masked)]
+            raise ValueError(f"shapes do not fit: {shapes}")
         if self.normalize:
             variance, mean = torch.var_mean(target, dim=-1, keepdim=True)
             target = (target - mean) * (variance + 1e-6).rsqrt()

@@ -46,8 +46,13 @@ class NextTokenLoss(nn.Module):
             target: Token indices `(...)`, int64.
 
         Raises:
+            ValueError: There is not one target a hidden state.
             RuntimeError: A target is neither a token nor `ignore_index`.
         """
+        if target.shape != hidden.shape[:-1]:
+            raise ValueError(
+                f"shapes do not fit: {tuple(hidden.shape)} and {tuple(target.shape)}"
+            )
         hidden, target = hidden.flatten(0, -2), target.flatten()
         loss: Tensor = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
             hidden, weight, target, self.chunk, self.z_loss, self.ignore_index
@@ -72,6 +77,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         valid = target != ignore_index
         count = valid.sum().clamp_min(1)
         loss = torch.zeros((), dtype=wide, device=hidden.device)
+        # Sums over tokens, divided by their count at the end: each token's share of the
+        # mean would vanish in float16.
         hidden_grad = torch.zeros_like(hidden)
         weight_grad = torch.zeros_like(weight, dtype=wide)
         for start in range(0, len(target), chunk):
@@ -86,11 +93,12 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             # In the memory of the logits, which are not needed any more.
             grad = logits.sub_(log_z).exp_().mul_(1 + 2 * z_loss * log_z)
             grad.scatter_add_(1, index, grad.new_full(index.shape, -1.0))
-            grad.mul_(keep / count)
+            grad.mul_(keep)
             hidden_grad[part] = grad.to(weight.dtype) @ weight
             weight_grad.addmm_(grad.T, hidden[part].to(wide))
             del logits, grad  # before those of the next chunk are made
-        ctx.save_for_backward(hidden_grad, weight_grad.to(weight.dtype))
+        weight_grad = weight_grad.div_(count).to(weight.dtype)
+        ctx.save_for_backward(hidden_grad, weight_grad, count)
         return loss / count
 
     @staticmethod
@@ -98,8 +106,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     def backward(
         ctx: torch.autograd.function.FunctionCtx, *grad_outputs: Tensor
     ) -> tuple[Tensor | None, ...]:
-        hidden_grad, weight_grad = ctx.saved_tensors  # type: ignore[attr-defined]
-        (upstream,) = grad_outputs
-        hidden_grad = hidden_grad * upstream.to(hidden_grad.dtype)
-        weight_grad = weight_grad * upstream.to(weight_grad.dtype)
+        hidden_grad, weight_grad, count = ctx.saved_tensors  # type: ignore[attr-defined]
+        # Of one element, not a scalar: products are made in its type, then rounded.
+        upstream = grad_outputs[0].view(1)
+        hidden_grad = (hidden_grad * (upstream / count)).to(hidden_grad.dtype)
+        weight_grad = (weight_grad * upstream).to(weight_grad.dtype)
         return hidden_grad, weight_grad, None, None, None, None

@@ -52,6 +52,7 @@ class OhemCrossEntropyLoss(nn.Module):
             target: Class indices `(B, ...)`, int64.
 
         Raises:
+            ValueError: The target has another shape than the logits of one class.
             RuntimeError: A target is neither a class nor `ignore_index`.
         """
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))

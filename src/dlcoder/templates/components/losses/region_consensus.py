@@ -15,6 +15,8 @@ p_c)`: two sums per region suffice.
 import torch
 from torch import Tensor, nn
 
+from dlcoder.templates.components.losses.dice import sum_by_index
+
 
 class RegionConsensusLoss(nn.Module):
     """Divergence of the pixels of each region from their mean prediction.
@@ -39,18 +41,32 @@ class RegionConsensusLoss(nn.Module):
             regions: Region indices `(B, H, W)`, int64, or a mask of classes.
 
         Raises:
+            ValueError: The regions have another shape than the logits of one class.
             RuntimeError: An index is neither below `num_regions` nor `ignore_index`.
         """
+        if regions.shape != logits[:, 0].shape:
+            raise ValueError(
+                f"shapes do not fit: {tuple(logits.shape)} and {tuple(regions.shape)}"
+            )
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        valid = (regions != self.ignore_index).flatten(1).unsqueeze(1)
-        log_probs = logits.log_softmax(dim=1).flatten(2).where(valid, 0)
-        index = regions.flatten(1).unsqueeze(1).where(valid, 0).expand_as(log_probs)
+        valid = (regions != self.ignore_index).flatten(1)
+        index = regions.flatten(1).where(valid, 0)
+        log_probs = logits.log_softmax(dim=1).flatten(2).where(valid.unsqueeze(1), 0)
 
-        zeros = log_probs.new_zeros(*log_probs.shape[:2], self.num_regions)
-        size = zeros.scatter_add(2, index, valid.to(zeros.dtype).expand_as(log_probs))
-        mean = zeros.scatter_add(2, index, log_probs.exp() * valid) / size.clamp_min(1)
-        mean_log = zeros.scatter_add(2, index, log_probs) / size.clamp_min(1)
-
+        size = sum_by_index(valid.to(logits.dtype), index, self.num_regions)  # (B, R)
+        probs = log_probs.exp() * valid.unsqueeze(1)
+        mean, mean_log = (
+            self._sums(values, index) / size.clamp_min(1).unsqueeze(1)
+            for values in (probs, log_probs)
+        )
         eps = torch.finfo(mean.dtype).tiny
-        divergence = mean * (mean.clamp_min(eps).log() - mean_log)
-        return (divergence * size).sum() / valid.sum().clamp_min(1)
+        divergence = (mean * (mean.clamp_min(eps).log() - mean_log)).sum(dim=1)
+        # Of pixels that agree, it is what rounding leaves of 0.
+        divergence = divergence.clamp_min(0) * size
+        return divergence.sum() / valid.sum().clamp_min(1)
+
+    def _sums(self, values: Tensor, index: Tensor) -> Tensor:
+        """Add values `(B, C, N)` up by region `(B, N)`: `(B, C, R)`."""
+        index = index.unsqueeze(1).expand_as(values).flatten(0, 1)
+        sums = sum_by_index(values.flatten(0, 1), index, self.num_regions)
+        return sums.view(*values.shape[:2], self.num_regions)

@@ -5,7 +5,8 @@
 
 Anchors whose class occurs once have no positive and are left out of the mean; a batch
 without any positive has loss 0. With two views and all labels different it is NT-Xent.
-Sample batches so that classes repeat.
+Sample batches so that classes repeat. Under data parallelism each rank looks at its own
+batch only.
 
 Paper: Khosla et al., 2020 (L_out), https://arxiv.org/abs/2004.11362
 """
@@ -35,7 +36,14 @@ class SupervisedContrastiveLoss(nn.Module):
             embeddings: `(N, D)`; the views of a sample follow one another or not, as
                 long as the labels do too.
             labels: Class of each embedding, `(N,)`.
+
+        Raises:
+            ValueError: There is not one label an embedding.
         """
+        if labels.shape != embeddings.shape[:1]:
+            raise ValueError(
+                f"shapes do not fit: {tuple(embeddings.shape)}, {tuple(labels.shape)}"
+            )
         embeddings = F.normalize(
             embeddings.to(torch.promote_types(embeddings.dtype, torch.float32)), dim=-1
         )

@@ -4,7 +4,8 @@
     d = Euclidean distance,  p of the same class,  n of another
 
 Anchors without a positive or without a negative are left out. A loss stuck at the
-margin is a collapse: all embeddings coincide. Sample P classes with K images each.
+margin is a collapse: all embeddings coincide. Sample P classes with K images each, on
+every rank: it looks at its own batch only.
 
 Paper: Hermans et al., 2017, https://arxiv.org/abs/1703.07737
 """
@@ -31,7 +32,14 @@ class BatchHardTripletLoss(nn.Module):
         Args:
             embeddings: `(N, D)`.
             labels: Class of each embedding, `(N,)`.
+
+        Raises:
+            ValueError: There is not one label an embedding.
         """
+        if labels.shape != embeddings.shape[:1]:
+            raise ValueError(
+                f"shapes do not fit: {tuple(embeddings.shape)}, {tuple(labels.shape)}"
+            )
         embeddings = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
         same = labels[:, None] == labels[None, :]
         positive = same & ~torch.eye(

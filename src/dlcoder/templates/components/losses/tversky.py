@@ -55,6 +55,7 @@ class TverskyLoss(nn.Module):
             target: Class indices `(B, H, W)`, int64.
 
         Raises:
+            ValueError: The target has another shape than the logits of one class.
             RuntimeError: A target is neither a class nor `ignore_index`.
         """
         hits, predicted, truth = class_sums(logits, target, self.ignore_index)

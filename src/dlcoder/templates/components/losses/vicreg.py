@@ -44,10 +44,12 @@ class VICRegLoss(nn.Module):
             second: Projections of the other view `(N, D)`.
 
         Raises:
-            ValueError: The batch has a single sample, which has no variance.
+            ValueError: The batch has a single sample, which has no variance, or the
+                shapes differ.
         """
-        if len(first) < 2:
-            raise ValueError("the variance of one sample is undefined: give at least 2")
+        if first.shape != second.shape or len(first) < 2:
+            shapes = f"{tuple(first.shape)} and {tuple(second.shape)}"
+            raise ValueError(f"give two views of at least 2 samples, not {shapes}")
         dtype = torch.promote_types(first.dtype, torch.float32)
         first, second = first.to(dtype), second.to(dtype)
         loss = self.invariance * F.mse_loss(first, second)

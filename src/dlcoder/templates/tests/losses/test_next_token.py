@@ -45,3 +45,18 @@ def test_ignored_tokens_cost_nothing() -> None:
 def test_a_token_out_of_range_is_an_error() -> None:
     with pytest.raises(RuntimeError):
         NextTokenLoss()(HIDDEN, WEIGHT, torch.full((2, 9), 11))
+
+
+def test_in_float16_the_many_unlikely_tokens_keep_their_gradient() -> None:
+    """Each has 1 / 65,536 of a probability, and a token 1 / 512 of the mean of it."""
+    hidden = torch.zeros(512, 2, dtype=torch.float16, requires_grad=True)
+    weight = torch.ones(65_536, 2, dtype=torch.float16)
+    NextTokenLoss(chunk=64)(hidden, weight, torch.arange(512)).backward()
+    # All weights are equal: it does not matter how likely each token is.
+    assert hidden.grad is not None
+    torch.testing.assert_close(hidden.grad, torch.zeros_like(hidden), rtol=0, atol=1e-5)
+
+
+def test_targets_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        NextTokenLoss()(HIDDEN, WEIGHT, TARGET[:1])

@@ -34,3 +34,10 @@ def test_descending_makes_pixels_agree() -> None:
         loss(logits, REGIONS).backward()
         optimizer.step()
     assert loss(logits, REGIONS) < 0.1 * start
+
+
+def test_a_million_pixels_that_agree_cost_nothing() -> None:
+    logits = torch.randn(1, 3, 1, 1, generator=torch.Generator().manual_seed(0))
+    regions = torch.zeros(1, 1000, 1000, dtype=torch.int64)
+    loss = RegionConsensusLoss(1)(logits.expand(-1, -1, 1000, 1000), regions)
+    assert 0 <= loss < 1e-4
