@@ -58,19 +58,23 @@ class CsvImages(Dataset[tuple[Tensor, Tensor]]):
         self.paths = [self.root / row["path"] for row in rows]
         names = [name for name in columns if name != "path"]
         if "label" in columns:
-            self.classes = list(classes or sorted({row["label"] for row in rows}))
-            self.labels = torch.tensor([self._label(row["label"]) for row in rows])
+            labels = [row["label"] for row in rows]
+            if not all(labels):
+                place = labels.index(next(label for label in labels if not label))
+                raise ValueError(f"{self.path}: {rows[place]['path']} has no label.")
+            self.classes = list(classes or sorted(set(labels)))
+            number = {name: label for label, name in enumerate(self.classes)}
+            if unknown := sorted(set(labels) - set(number)):
+                raise ValueError(
+                    f"{self.path}: {unknown[0]!r} is none of {self.classes}."
+                )
+            self.labels = torch.tensor([number[label] for label in labels])
         else:
             self.classes = list(classes or names)
             if missing := [name for name in self.classes if name not in names]:
                 raise ValueError(f"{self.path} lacks the columns {missing}.")
             flags = [[self._flag(row[name]) for name in self.classes] for row in rows]
             self.labels = torch.tensor(flags)
-
-    def _label(self, name: str) -> int:
-        if name not in self.classes:
-            raise ValueError(f"{self.path}: {name!r} is none of {self.classes}.")
-        return self.classes.index(name)
 
     def _flag(self, text: str | None) -> float:
         if text not in ("0", "1"):

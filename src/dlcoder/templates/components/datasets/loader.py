@@ -45,8 +45,9 @@ def make_loader(
         pin_memory=device.type == "cuda",
         persistent_workers=workers > 0,
         # Without one of its own, every new iteration draws from the global generator,
-        # and a resumed run would go on with another random state.
-        generator=torch.Generator(),
+        # and a resumed run would go on with another random state. Its seed is that of
+        # the global one, so that workers of two ranks, or runs, do not draw the same.
+        generator=torch.Generator().manual_seed(torch.initial_seed()),
     )
 
 

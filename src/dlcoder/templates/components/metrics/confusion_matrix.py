@@ -27,7 +27,8 @@ class ConfusionMatrix:
 
     def update(self, logits: Tensor, target: Tensor) -> None:
         """Count one batch: logits (B, C), target (B,)."""
-        cells = target * self.num_classes + logits.argmax(dim=1)
+        # int64: the number of a cell overflows the types that labels may be stored in.
+        cells = target.long() * self.num_classes + logits.argmax(dim=1)
         # minlength pads; a target outside of [0, C) leaves more cells or raises.
         counted = torch.bincount(cells, minlength=self.num_classes**2)
         self.counts += counted.reshape(self.num_classes, self.num_classes)

@@ -35,7 +35,15 @@ class PSNRSums:
 
     @torch.no_grad()
     def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Add one batch of images (B, C, H, W), and what they should be."""
+        """Add one batch of images (B, C, H, W), and what they should be.
+
+        Raises:
+            ValueError: The shapes differ, and would broadcast without a word.
+        """
+        if prediction.shape != target.shape:
+            raise ValueError(
+                f"shapes differ: {tuple(prediction.shape)} and {tuple(target.shape)}"
+            )
         error = (prediction.double() - target.double()).square().flatten(1).mean(dim=1)
         decibels = 10 * torch.log10(self.data_range**2 / error)
         self.sums[0] += decibels.clamp(max=self.ceiling).sum()

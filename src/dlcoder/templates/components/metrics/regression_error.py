@@ -4,7 +4,7 @@
     R^2 = 1 - sum (y - p)^2 / sum (y - mean y)^2
 
 Sums are added up over batches and ranks before any ratio is taken. With several targets
-each has its own R^2, and the mean of them is given.
+each has its own R^2, and the mean of them is given; one that does not vary has none.
 
 Shapes: prediction (B, T), target (B, T), sums (5, T).
 """
@@ -54,8 +54,11 @@ def regression_metrics(sums: Tensor) -> dict[str, float]:
     """
     absolute, squared, total, total_squared, count = sums.double().cpu()
     spread = total_squared - total.square() / count
+    # What is left of a constant target is the rounding of its sums.
+    constant = spread <= 1e-12 * total_squared
+    r2 = (1 - squared / spread).masked_fill(constant, float("nan"))
     return {
         "mae": float((absolute / count).mean()),
         "rmse": float((squared / count).mean().sqrt()),
-        "r2": float((1 - squared / spread).mean()),
+        "r2": float(r2.nanmean()),
     }

@@ -44,7 +44,8 @@ class SegmentationCounts:
         """
         predicted, valid = logits.argmax(dim=1), target != self.ignore_index
         # One more cell takes the ignored pixels: selecting them would wait for the GPU.
-        cells = target * self.num_classes + predicted
+        # int64: the number of a cell overflows the types that masks are stored in.
+        cells = target.long() * self.num_classes + predicted
         cells = torch.where(valid, cells, self.num_classes**2)
         counted = torch.bincount(cells.flatten(), minlength=self.num_classes**2 + 1)
         self.counts += counted[:-1].view(self.num_classes, self.num_classes)

@@ -18,46 +18,78 @@ DIGITS = {
     "8": (7, 5, 7, 5, 7),
     "9": (7, 5, 7, 1, 7),
 }
+HEIGHT = 10
+"""Of a digit, in pixels."""
 INK = np.array([8, 48, 107])
 """The color of a cell that holds all samples of its class."""
 
 
-def draw_confusion(counts: npt.NDArray[np.int64], *, cell: int = 48) -> Image:
+SIDE = 2400
+"""The most pixels that a side gets, if there are not more classes."""
+
+
+def draw_confusion(counts: npt.NDArray[np.int64], *, cell: int | None = None) -> Image:
     """Draw counts (C, C) as an image (C * cell + margin, C * cell + margin, 3).
 
     Rows are true classes, columns predicted ones, both labeled by their number. The
     shade of a cell is its part of the row; its number is the count, where it fits.
+
+    Args:
+        counts: Samples by true and predicted class.
+        cell: Pixels of a cell's side; by default 48, fewer where classes are many.
     """
     classes = len(counts)
+    if cell is None:
+        cell = min(48, max(1, SIDE // classes))
+    parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shades = (255 + parts[..., None] * (INK - 255)).astype(np.uint8)
+    table = shades.repeat(cell, axis=0).repeat(cell, axis=1)
+    if cell > 4:  # Room for a line between two cells.
+        table[cell - 1 :: cell] = table[:, cell - 1 :: cell] = 255
     margin = cell // 2
     size = margin + classes * cell
     image = np.full((size, size, 3), 255, dtype=np.uint8)
-    parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    for row in range(classes):
-        start = margin + row * cell
-        middle = start + cell // 2
-        _write(image, str(row), (middle, margin // 2), np.zeros(3))
-        _write(image, str(row), (margin // 2, middle), np.zeros(3))
-        for column in range(classes):
-            left = margin + column * cell
-            shade = 255 + parts[row, column] * (INK - 255)
-            image[start : start + cell - 1, left : left + cell - 1] = shade
-            text = np.full(3, 255) if parts[row, column] > 0.5 else INK
-            count = str(counts[row, column])
-            _write(image, count, (middle, left + cell // 2), text)
+    image[margin:, margin:] = table
+    if cell > HEIGHT:
+        _write_numbers(image, counts, parts, cell)
     return image
 
 
-def _write(
-    image: Image, text: str, center: tuple[int, int], color: npt.NDArray[np.generic]
+def _write_numbers(
+    image: Image,
+    counts: npt.NDArray[np.int64],
+    parts: npt.NDArray[np.float64],
+    cell: int,
 ) -> None:
-    """Write a number around a (row, column), two pixels for each of a digit's."""
+    margin = cell // 2
+    middles = [margin + number * cell + cell // 2 for number in range(len(counts))]
+    for row, down in enumerate(middles):
+        _write(image, str(row), (down, margin // 2), np.zeros(3), cell)
+        _write(image, str(row), (margin // 2, down), np.zeros(3), cell)
+        for column, right in enumerate(middles):
+            color = np.full(3, 255) if parts[row, column] > 0.5 else INK
+            _write(image, str(counts[row, column]), (down, right), color, cell)
+
+
+def _write(
+    image: Image,
+    text: str,
+    center: tuple[int, int],
+    color: npt.NDArray[np.generic],
+    room: int,
+) -> None:
+    """Write a number around a (row, column), two pixels for each of a digit's.
+
+    One that is wider than `room` is left out.
+    """
     glyphs = [
         [[row >> bit & 1 for bit in (2, 1, 0)] + [0] for row in DIGITS[digit]]
         for digit in text
     ]
     pixels = np.concatenate(glyphs, axis=1)[:, :-1].repeat(2, axis=0).repeat(2, axis=1)
     height, width = pixels.shape
+    if width > room:
+        return
     top, left = center[0] - height // 2, center[1] - width // 2
     area = image[max(top, 0) : top + height, max(left, 0) : left + width]
     if area.shape[:2] == pixels.shape:

@@ -24,10 +24,8 @@ def describe(value: Any) -> str:
         return f"{value.dtype} {value.shape} {digest}"
     if isinstance(value, partial):
         return f"partial {describe([value.func, value.args, value.keywords])}"
-    if isinstance(value, dict):
-        return describe([[key, value[key]] for key in sorted(value, key=str)])
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(describe(part) for part in value)}]"
+    if isinstance(value, dict | set | frozenset | list | tuple):
+        return _collection(value)
     if inspect.ismethod(value):
         return describe([value.__func__, value.__self__])
     if inspect.isfunction(value):
@@ -39,6 +37,16 @@ def describe(value: Any) -> str:
     if hasattr(value, "__dict__"):
         return f"{_source(type(value))} {describe(vars(value))}"
     return repr(value)
+
+
+def _collection(values: Any) -> str:
+    if isinstance(values, dict):
+        return describe([[key, values[key]] for key in sorted(values, key=str)])
+    parts = [describe(value) for value in values]
+    if isinstance(values, set | frozenset):
+        # The order of a set changes from process to process.
+        parts.sort()
+    return f"[{', '.join(parts)}]"
 
 
 def _source(code: Any) -> str:

@@ -28,30 +28,34 @@ def record_run(folder: Path, *, seed: int, data: Mapping[str, str]) -> None:
     """Write down what is needed, beside the settings, to repeat the run.
 
     `run.json` holds the command, the commit, versions and environment; `git.diff` what
-    was not committed. Each later start of the same run adds a `run-2.json`, and so on.
+    was not committed. Each later start of the same run adds a `run-2.json` with its
+    `git-2.diff`, and so on.
     """
-    (folder / "git.diff").write_text(_git("diff", "HEAD"), encoding="utf-8")
     record = {
         "command": [sys.executable, *sys.argv],
         "seed": seed,
         "git": {
-            "commit": _git("rev-parse", "HEAD").strip() or None,
+            "commit": _git("rev-parse", "HEAD").decode().strip() or None,
             "changed": bool(_git("status", "--porcelain")),
         },
         "data": dict(data),
         **environment_report(),
     }
     number = 1 + len(list(folder.glob("run*.json")))
-    name = "run.json" if number == 1 else f"run-{number}.json"
-    (folder / name).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    start = "" if number == 1 else f"-{number}"
+    text = json.dumps(record, indent=2) + "\n"
+    (folder / f"run{start}.json").write_text(text, encoding="utf-8")
+    (folder / f"git{start}.diff").write_bytes(_git("diff", "HEAD"))
 
 
-def _git(*arguments: str) -> str:
-    """Run git; what is no repository, or has no git, gives an empty answer."""
+def _git(*arguments: str) -> bytes:
+    """Run git; what is no repository, or has no git, gives an empty answer.
+
+    In bytes: files may be in any encoding, and a patch whose line ends were translated
+    does not apply.
+    """
     try:
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, timeout=30
-        )
+        done = subprocess.run(["git", *arguments], capture_output=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+        return b""
+    return done.stdout if done.returncode == 0 else b""

@@ -53,6 +53,8 @@ def test_a_split_keeps_the_training_set_s_labels(folder: Path) -> None:
         ("path,label\n", "needs rows"),
         ("name,label\na.png,cat\n", "needs rows with a path"),
         ("path,cat\na.png,\n", "neither 0 nor 1"),
+        ("path,label\na.png,cat\nb.png,\n", "b.png has no label"),
+        ("path,label\na.png\n", "a.png has no label"),
     ],
 )
 def test_a_bad_list_is_an_error(folder: Path, text: str, message: str) -> None:

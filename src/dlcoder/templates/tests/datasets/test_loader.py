@@ -49,6 +49,16 @@ def test_an_iteration_leaves_the_global_random_state_alone() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_the_workers_random_numbers_follow_from_the_seed_of_the_process() -> None:
+    draws = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        loader = make_loader(DATA, device=CPU, workers=0, batch_size=7)
+        assert loader.generator is not None
+        draws.append(float(torch.rand((), generator=loader.generator)))
+    assert draws[0] == draws[1] != draws[2]
+
+
 def test_the_last_window_holds_what_is_left() -> None:
     assert list(windows(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
     assert list(windows([], 3)) == []

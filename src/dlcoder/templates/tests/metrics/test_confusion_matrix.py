@@ -47,3 +47,9 @@ def test_no_samples_give_zeros() -> None:
 def test_a_label_out_of_range_is_an_error(label: int) -> None:
     with pytest.raises(RuntimeError):
         ConfusionMatrix(3).update(one_hot([2]), torch.tensor([label]))
+
+
+def test_labels_may_be_stored_in_bytes() -> None:
+    metric = ConfusionMatrix(100)
+    metric.update(torch.eye(100), torch.arange(100, dtype=torch.uint8))
+    assert torch.equal(metric.counts, torch.eye(100, dtype=torch.int64))

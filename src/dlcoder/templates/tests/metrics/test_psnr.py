@@ -19,3 +19,8 @@ def test_it_is_the_mean_of_the_images_and_finite_for_a_perfect_one() -> None:
     for image in prediction.split(1):
         metric.update(image, torch.zeros(1, 1, 4, 4))
     assert psnr(metric.sums) == pytest.approx((100 + 20) / 2, rel=1e-5)
+
+
+def test_shapes_that_would_broadcast_are_refused() -> None:
+    with pytest.raises(ValueError, match="shapes differ"):
+        PSNRSums().update(torch.zeros(2, 1, 4, 4), torch.zeros(2, 3, 4, 4))

@@ -1,5 +1,7 @@
 """Tests of the errors of a regression."""
 
+import math
+
 import pytest
 import torch
 
@@ -35,6 +37,16 @@ def test_the_mean_explains_nothing_and_the_truth_all() -> None:
 def test_targets_far_from_zero_lose_no_digits() -> None:
     far = TARGET.double() + 1e6
     assert measure(far + 0.5, far)["r2"] == pytest.approx(1 - 1 / 5, rel=1e-3)
+
+
+def test_a_target_that_does_not_vary_has_no_part_in_r2() -> None:
+    metric = RegressionSums(2)
+    # Seven times 0.1 is not 0.7: what is left of its spread is rounding.
+    target = torch.stack([torch.arange(7.0), torch.full((7,), 0.1)], dim=1).double()
+    metric.update(target + torch.tensor([0.0, 1.0]), target)
+    assert regression_metrics(metric.sums)["r2"] == 1
+    constant = metric.sums[:, 1:]
+    assert math.isnan(regression_metrics(constant)["r2"])
 
 
 def test_shapes_that_would_broadcast_are_refused() -> None:

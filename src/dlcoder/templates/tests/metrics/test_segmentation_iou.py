@@ -42,3 +42,12 @@ def test_ignored_pixels_do_not_count() -> None:
 def test_a_label_that_is_no_class_is_an_error() -> None:
     with pytest.raises(RuntimeError):
         counts(LOGITS, torch.full((7, 4, 4), 7))
+
+
+def test_masks_may_be_stored_in_bytes() -> None:
+    logits = torch.randn(2, 21, 4, 4, generator=torch.Generator().manual_seed(0))
+    target = torch.arange(32).reshape(2, 4, 4) % 21
+    metrics = SegmentationCounts(21), SegmentationCounts(21)
+    metrics[0].update(logits, target)
+    metrics[1].update(logits, target.byte())
+    assert torch.equal(metrics[0].counts, metrics[1].counts)

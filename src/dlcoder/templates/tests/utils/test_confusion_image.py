@@ -11,6 +11,15 @@ def test_the_diagonal_of_a_perfect_classifier_is_dark() -> None:
     assert (image[22, 22] == INK).all()
     assert (image[62, 62] == INK).all()
     assert (image[22, 62] == 255).all()
+    # A count of seven digits is wider than its cell, and left out.
+    assert (image[61:99, 61:99] == INK).all()
+
+
+def test_a_thousand_classes_fit_into_an_image() -> None:
+    image = draw_confusion(np.eye(1000, dtype=np.int64))
+    assert image.shape == (2001, 2001, 3)
+    assert (image[1:3, 1:3] == INK).all()
+    assert (image[1:3, 3:5] == 255).all()
 
 
 def test_a_class_without_samples_is_drawn_blank() -> None:

@@ -50,8 +50,10 @@ def enclosing(weight: Any) -> Any:
         (enclosing(torch.ones(9999)), enclosing(torch.ones(9999)), enclosing(spike())),
         (Scale(2).__call__, Scale(2).__call__, Scale(3).__call__),
         ([Scale(2), Scale(3)], [Scale(2), Scale(3)], [Scale(3), Scale(2)]),
+        # Numbers of one remainder: a set keeps them in the order in which they came.
+        ({0, 8, 16}, {16, 8, 0}, {0, 8, 24}),
     ],
-    ids=["partial", "closure", "tensor", "method", "several"],
+    ids=["partial", "closure", "tensor", "method", "several", "set"],
 )
 def test_settings_are_in_the_key_however_they_are_bound(
     one: Any, same: Any, other: Any

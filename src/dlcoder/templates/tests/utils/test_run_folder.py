@@ -37,13 +37,18 @@ def test_uncommitted_changes_are_kept(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "code.py"
-    file.write_text("a = 1\n")
+    file.write_bytes(b"a = 1\r\n")
     who = ["-c", "user.name=a", "-c", "user.email=a@b"]
     for arguments in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "a"]):
         subprocess.run(["git", *arguments], check=True)
-    file.write_text("a = 2\n")
+    # Line ends of Windows, and a letter that is not in UTF-8.
+    file.write_bytes(b"a = 2  # \xfc\r\n")
     record_run(tmp_path, seed=0, data={})
-    assert "+a = 2" in (tmp_path / "git.diff").read_text()
+    assert b"+a = 2  # \xfc\r\n" in (tmp_path / "git.diff").read_bytes()
     git = json.loads((tmp_path / "run.json").read_text())["git"]
     assert len(git["commit"]) == 40
     assert git["changed"]
+    file.write_bytes(b"a = 3\r\n")
+    record_run(tmp_path, seed=0, data={})
+    assert b"+a = 2" in (tmp_path / "git.diff").read_bytes()
+    assert b"+a = 3" in (tmp_path / "git-2.diff").read_bytes()
