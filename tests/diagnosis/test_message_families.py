@@ -47,6 +47,12 @@ CASES = {
         "by an inplace operation: [torch.cuda.FloatTensor [256]] is at version 5; expected version 4 instead.\n"
         "Warning: Error detected in CudnnBatchNormBackward0.\n",
     ),
+    "a call among lines of a notebook that did not run": (
+        "shape-broadcast",
+        "<ipython-input-9> in <module>()\n     29     inp, lab = inp.to(device), lab.to(device)\n"
+        "---> 30     out, h = model(inp, h)\n     31     loss = criterion(out.squeeze(), lab.float())\n"
+        "RuntimeError: Expected hidden[0] size (2, 82, 50), got (2, 100, 50)\n",
+    ),
     "a cut archive": ("ckpt-corrupt", CUT),
     "a page of HTML": ("ckpt-corrupt", PICKLE + "Unsupported operand 60\n"),
     "a pointer of a large file": ("ckpt-corrupt", PICKLE + "Unsupported operand 118\n"),

@@ -25,6 +25,12 @@ SAID = {
     "损失变为nan, 我调小学习率也没有用": "nan-bad-data",
     "Evaluation afterwards does not match the accuracy of training": "train-eval-gap",
     "The model always predicts blanks, loss stops going down": "not-learning-bug",
+    "I resume from the last checkpoint and the loss is as high as at the beginning": "ckpt-not-loaded",
+    "GTX 1660 Ti: all losses are nan from the first epoch": "nan-amp-overflow",
+    "The loader pauses for 40 seconds at the start of every epoch": "perf-data-bound",
+    "16G内存只能跑到30个epoch就爆内存": "host-oom",
+    "Images of one patient are in both training and validation, the scores overlap": "train-eval-gap",
+    "Perplexity decreases for ten thousand steps, but then it rises again": "overfitting",
     "两台机器 启动之后一直卡住不动": "dist-rdzv-unreachable",
 }
 

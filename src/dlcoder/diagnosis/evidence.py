@@ -28,13 +28,35 @@ _LIBRARY_SAYS = re.compile(
 """What libraries warn of or raise in general terms; a person who writes the same words means this run."""
 
 
+_RAISING = re.compile(r"[\s│|]*(?:-{2,}>|❱)\s{0,4}(\d{1,6})\b")
+"""The line that raised, as notebooks and rich tracebacks mark it among its neighbors."""
+_NEIGHBOR = re.compile(r"[\s│|]*(\d{1,6})(?=[\s│|]|$)")
+
+
+def _neighbors(lines: Sequence[Line]) -> set[int]:
+    """Indices of lines of source code that stand around the line that raised and did not raise themselves."""
+    found: set[int] = set()
+    for i, line in enumerate(lines):
+        arrow = _RAISING.match(line.text[:60]) if ">" in line.text[:40] or "❱" in line.text[:40] else None
+        if not arrow:
+            continue
+        for way in (-1, 1):
+            at, number = i + way, int(arrow[1]) + way
+            while 0 <= at < len(lines) and (code := _NEIGHBOR.match(lines[at].text[:60])) and int(code[1]) == number:
+                found.add(at)
+                at, number = at + way, number + way
+    return found
+
+
 def pattern_facts(lines: Sequence[Line], scope: Scope) -> list[Fact]:
     """The patterns of `scope` that match among `lines`."""
     if not lines:
         return []
     scanner = scope_scanner(scope)
     facts = []
-    for index, number in scanner.match(["" if _NATIVE_FRAME.match(line.text) else line.text for line in lines]):
+    around = _neighbors(lines) if scope == "log" else set()
+    texts = ["" if i in around or _NATIVE_FRAME.match(line.text) else line.text for i, line in enumerate(lines)]
+    for index, number in scanner.match(texts):
         pattern = scanner.patterns[index]
         prose = pattern.ignore_case and pattern.id.endswith("words")
         if prose and _LIBRARY_SAYS.search(lines[number].text[:400]):
