@@ -134,3 +134,22 @@ def test_a_message_that_ends_a_run_does_not_say_when_its_loss_went_wrong() -> No
     best = judge(log)[1][0]
     assert best.cause == "nan-lr-too-high"
     assert best.probability < 0.6
+
+
+def test_one_step_whose_gradient_overflowed_is_no_failure() -> None:
+    norms = ["1.21", "1.30", "inf", "1.18", "1.25", "1.22", "1.19", "1.27"]
+    lines = [
+        f"{{'loss': {2.3 * math.exp(-i / 6):.4f}, 'grad_norm': {norm}, 'learning_rate': 0.0001}}"
+        for i, norm in enumerate(norms)
+    ]
+    assert judge("\n".join(lines))[0] == "healthy"
+
+
+def test_a_loss_next_to_nothing_beside_a_metric_of_zero_is_wrong_in_between() -> None:
+    lines = [f"epoch:{200 + i}/300 - loss: {3.6e-5 - i * 1e-7:.4e} - acc: 0.0000e+00" for i in range(5)]
+    assert judge("\n".join(lines))[1][0].cause in ("train-eval-gap", "metric-bug")
+
+
+def test_accuracies_in_percent_do_not_exceed_one() -> None:
+    lines = [f"Epoch {i}, loss {9.2 - 0.3 * i:.3f}, acc: {0.1 * i:.4f}%" for i in range(14)]
+    assert judge("\n".join(lines))[0] == "healthy"

@@ -102,7 +102,7 @@ def _runaway_facts(main: Series) -> list[Fact]:
         return [fact("loss.diverges", max(main.points, key=lambda p: p.value), "the loss diverges")]
     if any(v < -1e6 for v in values):
         return [fact("loss.absurd", main.points[0], "the loss is absurdly negative")]
-    if median(values) < -20 and max(values) < 0 and not _sinks(values):
+    if median(values) < -100 and max(values) < 0 and not _sinks(values):
         return [fact("loss.negative", main.points[-1], f"the loss is {median(values):.4g}")]
     if _sinks(values):
         return [fact("loss.sinks", main.points[-1], "the loss runs away below zero")]
@@ -130,6 +130,8 @@ def learning_facts(series: Sequence[Series]) -> list[Fact]:
     main = main_loss(series)
     if main and any(-1.2 < value < 0 for value in main.finite) and min(main.finite) > -1.2:
         facts.append(fact("loss.negative-small", main.points[-1], "a loss just below zero, as a Dice loss is"))
+    if main and main.finite and 0 < abs(main.finite[-1]) < 1e-3:
+        facts.append(fact("loss.tiny", main.points[-1], f"the loss is {main.finite[-1]:.2g}"))
     if main and len(main.finite) >= 3 and main.first_bad is None:
         facts += _level_facts(main, series) + _runaway_facts(main) + _guess_facts(main)
     for s in series:
@@ -166,7 +168,7 @@ def _loss_gap(series: Sequence[Series]) -> list[Fact]:
     if not t or not v:
         return []
     worse = rises(v, 0.05) or v[-1] > min(v) + 0.15 * abs(min(v))
-    if len(v) >= 3 and falls(t, 0.1) and worse and not _turns(t):
+    if len(v) >= 3 and falls(t, 0.1) and worse and v[-1] > t[-1] + 0.05 * abs(t[-1]) and not _turns(t):
         return [fact("gap.widens", valid.points[-1], "training loss falls while validation loss rises")]
     learned = len(v) >= 3 and t[-1] < 0.5 * max(t[0], t[-1] * 1.01) and v[-1] > 3 * max(t[-1], 1e-6)
     if learned or (v[-1] > 4 * max(t[-1], 1e-6) and v[-1] > 0.5):

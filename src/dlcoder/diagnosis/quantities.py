@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 
 _LOSS = re.compile(
-    r"loss|nll|\bkld?\b|elbo|perplexity|\bppl\b|\bce\b|\bmse\b|\bmae\b|rpn_box|rcnn_box|损失|_cls$|_box$", re.I
+    r"loss|nll|\bkld?\b|elbo|perplexity|\bppl\b|\bce\b|\bmse\b|\bmae\b|rpn_box|rcnn_box|损失|_cls$|_box$|^l_\w+$", re.I
 )
 _ACC = re.compile(
     r"acc|top.?[15]\b|prec|\bm?ap(?:\b|@|\d)|m?iou|dice|\bf1|auc|bleu|rouge|recall|psnr|ssim|em$|hmean|score|精度|准确率",

@@ -129,6 +129,8 @@ def norm_facts(series: Sequence[Series]) -> list[Fact]:
         finite = s.finite
         if s.first_bad is not None:
             facts.append(fact("norm.bad", s.points[s.first_bad], "the gradient norm is not finite"))
+            if len(finite) == len(s.points) - 1 >= 5 and s.first_bad < len(s.points) - 1:
+                facts.append(fact("norm.once", s.points[s.first_bad], "a single step among many"))
             if loss and loss.first_bad is None and len(finite) >= 1:
                 facts.append(fact("norm.bad-but-recovers", s.points[s.first_bad], "the loss stays finite"))
         elif any(p.average is not None and not math.isfinite(p.average) for p in s.points):
@@ -140,6 +142,11 @@ def norm_facts(series: Sequence[Series]) -> list[Fact]:
             facts.append(fact("norm.exploding", point, f"the gradient norm reaches {max(finite):.3g}"))
         elif len(finite) >= 3 and finite[-1] > 20 * max(median(finite[:-1]), 1e-3):
             facts.append(fact("norm.exploding", s.points[-1], f"the gradient norm grows to {finite[-1]:.3g}"))
+    return facts + _scale_facts(series)
+
+
+def _scale_facts(series: Sequence[Series]) -> list[Fact]:
+    facts: list[Fact] = []
     scales = [s for s in series if s.kind == "scale" and s.finite and not _numbers_scalers(s)]
     for s in scales:
         values = s.finite
