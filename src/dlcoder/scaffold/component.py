@@ -12,9 +12,10 @@ from typing import Any
 
 from dlcoder.errors import UserError
 from dlcoder.scaffold.parameters import refuse_unfit
-from dlcoder.scaffold.render import tidy
+from dlcoder.scaffold.tidy import tidier
 from dlcoder.templates.bindings import Binding, Default, Fixed
 from dlcoder.templates.catalogue import Component, Example, catalogue
+from dlcoder.templates.kept import KEPT
 from dlcoder.templates.specialize import COMPONENTS, specialize
 
 _SIBLING = re.compile(rf"^from {re.escape(COMPONENTS)}\.(\w+)\.(\w+) import", re.MULTILINE)
@@ -172,17 +173,19 @@ def render_component(component: Component, params: Mapping[str, Any], name: str 
     Raises:
         UserError: A parameter or its value, or the name, will not do.
     """
-    bindings = {component.symbol: _bindings(component, params)} if params else {}
     sources = with_siblings(component)
-    if len(sources) == 1 and not bindings and name in (None, component.symbol):
-        return _rendered(component, component.symbol, sources[0], f"{component.id.partition('/')[2]}.py", {})
-    source = _standalone(component, sources, bindings)
-    symbol = component.symbol
-    if name is not None and name != symbol:
-        source = renamed(source, symbol, name)
-        symbol = name
+    bindings = {component.symbol: _bindings(component, sources, params)} if params else {}
+    symbol = component.symbol if name is None else name
     filename = f"{snake(symbol) if name else component.id.partition('/')[2]}.py"
-    code = tidy({filename: source}, "dlcoder")[filename]
+    if len(sources) == 1 and not bindings and symbol == component.symbol:
+        return _rendered(component, symbol, sources[0], filename, {})
+    key = ("rendered", *sources, repr(bindings), symbol)
+    code = KEPT.get(*key)
+    if code is None:
+        with tidier() as tidied:
+            source = _standalone(component, sources, bindings)
+            code = tidied(source if symbol == component.symbol else renamed(source, component.symbol, symbol))
+        KEPT.put(code, *key)
     return _rendered(component, symbol, code, filename, params)
 
 
@@ -191,9 +194,9 @@ def _rendered(component: Component, symbol: str, code: str, filename: str, param
     return Rendered(component, symbol, code, filename, known | dict(params))
 
 
-def _bindings(component: Component, params: Mapping[str, Any]) -> dict[str, Binding]:
+def _bindings(component: Component, sources: list[str], params: Mapping[str, Any]) -> dict[str, Binding]:
     refuse_unknown(component, params)
-    refuse_unfit(component.id, component.symbol, with_siblings(component), params)
+    refuse_unfit(component.id, component.symbol, sources, params)
     bindings: dict[str, Binding] = {}
     for name, value in params.items():
         if component.kind == "datasets" and isinstance(value, str) and component.params[name].required:

@@ -12,9 +12,9 @@ from dlcoder.scaffold.component import Rendered, find_component, merged, renamed
 from dlcoder.scaffold.config_forms import FORMS, ConfigForm, convert
 from dlcoder.scaffold.fill import fill
 from dlcoder.scaffold.plan import PARTS, plan
-from dlcoder.scaffold.render import tidy
 from dlcoder.scaffold.spec import ProjectSpec
 from dlcoder.scaffold.task import Setting
+from dlcoder.scaffold.tidy import tidy
 from dlcoder.templates.catalogue import Component
 
 Parts = dict[str, list[Setting]]

@@ -1,9 +1,6 @@
 """From a plan to the bytes of every file: specialized, pruned, formatted."""
 
-import json
 import re
-import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +8,7 @@ from dlcoder.scaffold.config_forms import ConfigForm, in_form
 from dlcoder.scaffold.fill import fill
 from dlcoder.scaffold.layout import flat, top_modules
 from dlcoder.scaffold.plan import Plan
-from dlcoder.templates.kept import KEPT
+from dlcoder.scaffold.tidy import tidy
 from dlcoder.templates.specialize import COMPONENTS, specialize
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -105,55 +102,3 @@ def _package_files(components: set[Component], plan: Plan) -> dict[str, str]:
 @cache
 def _source(*parts: str) -> str:
     return _TEMPLATES.joinpath(*parts).read_text(encoding="utf-8")
-
-
-_JOIN = "lint.isort.split-on-trailing-comma=false"
-"""An import that has become short enough goes on one line."""
-_STANDARD = 'lint.isort.extra-standard-library=["tomllib"]'
-"""It came after the Python that is aimed at."""
-
-
-def tidy(
-    files: dict[str, str], package: str, style: tuple[str, ...] = (), modules: tuple[str, ...] = ()
-) -> dict[str, str]:
-    """Remove unused imports, sort the others, and format.
-
-    Args:
-        files: Texts by path.
-        package: The package whose imports come last.
-        style: Settings of ruff, such as `line-length=100`.
-        modules: Further modules whose imports come last.
-    """
-    python = {path: text for path, text in files.items() if path.endswith(".py")}
-    known = {path: KEPT.get("tidied", text, *style) for path, text in python.items()}
-    tidied = {path: text for path, text in known.items() if text is not None}
-    if new := {path: text for path, text in python.items() if path not in tidied}:
-        own = f"lint.isort.known-first-party={json.dumps([package, 'train', 'evaluate', *modules])}"
-        with tempfile.TemporaryDirectory(prefix="dlcoder-") as folder:
-            _write(Path(folder), new)
-            options = [part for option in (own, _JOIN, _STANDARD, *style) for part in ("--config", option)]
-            _ruff("check", "--fix-only", "--quiet", "--select", "F401,I001", folder, *options)
-            _ruff("format", "--quiet", folder, *options[6:])
-            for path, text in new.items():
-                tidied[path] = Path(folder, path).read_text(encoding="utf-8")
-                KEPT.put(tidied[path], "tidied", text, *style)
-    return files | tidied
-
-
-def _write(folder: Path, files: dict[str, str]) -> None:
-    for path, text in files.items():
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-
-
-def _ruff(*arguments: str) -> None:
-    command = [_ruff_binary(), *arguments, "--isolated", "--no-cache", "--target-version", "py310"]
-    subprocess.run(command, check=True, capture_output=True, text=True)
-
-
-@cache
-def _ruff_binary() -> str:
-    from ruff import find_ruff_bin  # type: ignore[import-untyped]
-
-    return str(find_ruff_bin())

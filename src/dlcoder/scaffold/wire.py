@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dlcoder.errors import UserError
 from dlcoder.scaffold.component import Rendered
-from dlcoder.scaffold.render import tidy
 from dlcoder.scaffold.style import Style, style_of
+from dlcoder.scaffold.tidy import tidy
 from dlcoder.templates.specialize import COMPONENTS
 
 _ALSO_CALLED = {

@@ -77,8 +77,8 @@ def _digest(*key: str) -> str:
 @cache
 def _maker() -> str:
     """What the texts depend on beside their keys: the code that makes them, here and in the libraries."""
-    templates, scaffold = Path(__file__).parent, Path(__file__).parents[1] / "scaffold"
-    own = [*templates.glob("*.py"), scaffold / "fill.py", scaffold / "render.py"]
+    package = Path(__file__).parents[1]
+    own = [*package.glob("templates/*.py"), *package.glob("scaffold/*.py")]
     libraries = [spec.origin for spec in map(find_spec, ("jinja2", "libcst", "ruff", "yaml")) if spec and spec.origin]
     states = [(str(file), file.stat()) for file in sorted([*own, *map(Path, libraries)])]
     return _digest(*(f"{file} {state.st_mtime_ns} {state.st_size}" for file, state in states))

@@ -8,7 +8,8 @@ call. What is left is code that somebody could have written for this project alo
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TypeAlias
 
 import libcst as cst
 import libcst.matchers as m
@@ -43,6 +44,33 @@ def bind(source: str, bindings: Bindings) -> str:
     return without_unused_helpers("".join(parts))
 
 
+_Left: TypeAlias = cst.CSTNodeT | cst.RemovalSentinel | cst.FlattenSentinel[cst.CSTNodeT]
+_PLAIN = (
+    cst.BaseParenthesizableWhitespace,
+    cst.BaseUnaryOp,
+    cst.BaseBinaryOp,
+    cst.BaseBooleanOp,
+    cst.BaseCompOp,
+    cst.AssignEqual,
+    cst.Colon,
+    cst.Comma,
+    cst.Comment,
+    cst.Dot,
+    cst.EmptyLine,
+    cst.LeftParen,
+    cst.Newline,
+    cst.RightParen,
+    cst.SimpleString,
+    cst.TrailingWhitespace,
+)
+"""What no hook looks for, in or below: half of all nodes. To visit a node is to build another."""
+
+
+@cache
+def _is_plain(kind: type[cst.CSTNode]) -> bool:
+    return issubclass(kind, _PLAIN)
+
+
 @lru_cache(maxsize=256)
 def _expression(source: str) -> cst.BaseExpression:
     return cst.parse_expression(source)
@@ -60,6 +88,22 @@ class _Specializer(cst.CSTTransformer):
         self.classes: list[Mapping[str, Binding]] = [{}]
         self.functions: list[Mapping[str, Binding]] = [{}]
         self.elifs: set[cst.If] = set()
+
+    # For each node and each part of it, libcst would look for hooks by name.
+
+    def on_visit(self, node: cst.CSTNode) -> bool:
+        return not _is_plain(type(node)) and super().on_visit(node)
+
+    def on_leave(
+        self, original_node: cst.CSTNodeT, updated_node: cst.CSTNodeT
+    ) -> "cst.CSTNodeT | cst.RemovalSentinel | cst.FlattenSentinel[cst.CSTNodeT]":
+        return updated_node if _is_plain(type(original_node)) else super().on_leave(original_node, updated_node)
+
+    def on_visit_attribute(self, node: cst.CSTNode, attribute: str) -> None:
+        pass
+
+    def on_leave_attribute(self, original_node: cst.CSTNode, attribute: str) -> None:
+        pass
 
     # Definitions.
 
