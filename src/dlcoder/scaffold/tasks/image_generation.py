@@ -110,8 +110,12 @@ VAE = Task(
 def _game(choices: "Choices") -> tuple[Setting, ...]:
     games = 'Literal["hinge", "non_saturating", "wasserstein"]'
     return (
-        Setting("game", "hinge", "What the two networks play; wasserstein has a gradient penalty.", type=games),
-        Setting("penalty", 10.0, "Weight of the gradient penalty, where there is one."),
+        Setting(
+            "game", "non_saturating", "What the two networks play; with R1, it is the one that converges.", type=games
+        ),
+        Setting(
+            "penalty", 10.0, "Weight of the penalty on the discriminator's slope; hinge has spectral norm instead."
+        ),
     )
 
 

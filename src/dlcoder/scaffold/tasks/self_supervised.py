@@ -64,7 +64,9 @@ def _crops(choices: "Choices") -> tuple[Setting, ...]:
 
 def _teacher(choices: "Choices") -> tuple[Setting, ...]:
     return (
-        Setting("teacher_momentum", 0.996, "How slowly the teacher follows at first; nearer to 1 for small batches."),
+        Setting(
+            "teacher_momentum", 0.996, "How slowly the teacher follows at first; faster in runs below 5,000 steps."
+        ),
         Setting("teacher_temperature", 0.07, "What its outputs are divided by in the end, from 0.04 at the start."),
     )
 
@@ -84,7 +86,7 @@ DINO = Task(
             settings={
                 **RESNET_SETTINGS,
                 "prototypes": "Outputs of the head: more than there are kinds of images.",
-                "hidden": "Width of the head's layers.",
+                "hidden": "Width of the head's layers; its bottleneck has an eighth of that.",
             },
             sizes={
                 name: {
@@ -94,7 +96,7 @@ DINO = Task(
                 }
                 for name, size in RESNET_SIZES.items()
             },
-            smoke={"depth": 18, "width": 8, "prototypes": 32, "hidden": 16},
+            smoke={"depth": 18, "width": 8, "prototypes": 32, "hidden": 64},
             types={"depth": DEPTH},
             small_images=True,
             smoke_size=64,

@@ -11,7 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from dlcoder.templates.components.engine.objective import Batch
-from dlcoder.templates.components.losses.gan import GANLoss, gradient_penalty
+from dlcoder.templates.components.losses.gan import (
+    GANLoss,
+    gradient_penalty,
+    r1_penalty,
+)
 
 Game = Literal["hinge", "non_saturating", "wasserstein"]
 
@@ -24,7 +28,8 @@ class Discrimination:
         generator: Its opponent, not wrapped either.
         noise_dim: Z.
         game: Which game is played.
-        penalty: Weight of the gradient penalty, which only wasserstein has.
+        penalty: Weight of the penalty on the discriminator's slope, which hinge does
+            without.
     """
 
     def __init__(
@@ -33,14 +38,15 @@ class Discrimination:
         generator: nn.Module,
         *,
         noise_dim: int,
-        game: Game = "hinge",
+        game: Game = "non_saturating",
         penalty: float = 10.0,
     ) -> None:
         self.discriminator = discriminator
         self.generator = generator
         self.noise_dim = noise_dim
         self.loss = GANLoss(kind=game)
-        self.penalty = penalty if game == "wasserstein" else 0.0
+        self.game = game
+        self.penalty = penalty
 
     def count(self, batch: Batch) -> int:
         """The number of images, which sums are divided by in the end."""
@@ -55,12 +61,16 @@ class Discrimination:
         # others go around it.
         loss = self.loss.discriminator(model(real), self.discriminator(fake))
         sums = {"loss_discriminator": loss * len(real)}
-        if self.penalty > 0:
-            # Half precision loses what a gradient's own gradient is made of.
-            with torch.autocast(real.device.type, enabled=False):
-                penalty = gradient_penalty(self.discriminator, real, fake)
-            sums["loss_penalty"] = self.penalty * penalty * len(real)
+        if self.game != "hinge" and self.penalty > 0:
+            sums["loss_penalty"] = self.penalty * self._slope(real, fake) * len(real)
         return sums
+
+    def _slope(self, real: Tensor, fake: Tensor) -> Tensor:
+        # Half precision loses what a gradient's own gradient is made of.
+        with torch.autocast(real.device.type, enabled=False):
+            if self.game == "wasserstein":
+                return gradient_penalty(self.discriminator, real, fake)
+            return r1_penalty(self.discriminator, real)
 
 
 class Generation:
@@ -73,7 +83,11 @@ class Generation:
     """
 
     def __init__(
-        self, discriminator: nn.Module, *, noise_dim: int, game: Game = "hinge"
+        self,
+        discriminator: nn.Module,
+        *,
+        noise_dim: int,
+        game: Game = "non_saturating",
     ) -> None:
         self.discriminator = discriminator
         self.noise_dim = noise_dim

@@ -1,8 +1,12 @@
 """The teacher of a student: an average of its weights, with what keeps both apart.
 
-    weights     <- m weights + (1 - m) student,     m from `momentum` to 1, by a cosine
+    weights     <- m weights + (1 - m) student,     m from m_0 to 1, by a cosine
+    m_0          = min(`momentum`, 1 - 20 / total updates)
     temperature    from `cold` to `warm`, in a line over the first part of the updates
     center      <- a moving mean of the outputs, over all ranks
+
+A teacher is about 1 / (1 - m) updates behind. In a short run m_0 is lower, for that to
+be a twentieth of the run at most: it would stay near its random start to the end.
 
 Without the center and the low temperature, every image would soon get one answer. All
 three belong to the state of a run.
@@ -30,7 +34,8 @@ class Teacher(Ema):
         model: The student, not wrapped for data parallelism, on its device.
         prototypes: K, the number of outputs.
         total_updates: Optimizer updates in the whole run.
-        momentum: How slowly the weights follow at first, in [0, 1).
+        momentum: How slowly the weights follow at first, in [0, 1), in a run that is
+            long enough.
         cold: The first temperature.
         warm: The last one.
         warmup: The part of all updates in which the temperature rises.
@@ -47,9 +52,9 @@ class Teacher(Ema):
         warm: float = 0.07,
         warmup: float = 0.3,
     ) -> None:
-        super().__init__(model, decay=momentum)
-        self.module.train()
         self.total = max(1, total_updates)
+        super().__init__(model, decay=max(0.0, min(momentum, 1 - 20 / self.total)))
+        self.module.train()
         self.cold = cold
         self.warm = warm
         self.warmup = max(1, round(warmup * total_updates))

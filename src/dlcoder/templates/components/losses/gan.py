@@ -5,11 +5,16 @@
     wasserstein     D: D(G(z)) - D(x)  (+ penalty)           G: -D(G(z))
 
 All are means over the scores. Detach the images for the discriminator's step, not for
-the generator's. A Wasserstein critic needs `gradient_penalty`; the discriminator of the
-other games, layers of bounded slope (spectral norm).
+the generator's.
+
+A discriminator of unbounded slope wins, and teaches nothing. Wasserstein is played with
+`gradient_penalty`, non-saturating with `r1_penalty`, which makes that game converge,
+hinge with layers of bounded slope (spectral norm).
 
 Papers: Lim and Ye, 2017, https://arxiv.org/abs/1705.02894; Goodfellow et al., 2014,
-https://arxiv.org/abs/1406.2661; Gulrajani et al., 2017, https://arxiv.org/abs/1704.00028
+https://arxiv.org/abs/1406.2661; Gulrajani et al., 2017,
+https://arxiv.org/abs/1704.00028; Mescheder et al., 2018,
+https://arxiv.org/abs/1801.04406
 """
 
 from collections.abc import Callable
@@ -77,8 +82,26 @@ def gradient_penalty(
     mix = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
     dtype = torch.promote_types(real.dtype, torch.float32)
     points = torch.lerp(real.detach().to(dtype), fake.detach().to(dtype), mix.to(dtype))
-    points.requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
     # The norm has no slope at 0.
-    norm = (gradient.flatten(1).square().sum(dim=1) + 1e-12).sqrt()
+    norm = (_squared_slopes(critic, points) + 1e-12).sqrt()
     return (norm - 1).square().mean()
+
+
+def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """Return half the mean of |grad of the discriminator at real samples|^2.
+
+    Where the samples are right, the discriminator gets flat, and both come to rest.
+
+    Args:
+        discriminator: Maps samples `(B, ...)` to scores; weigh its penalty by about 10.
+        real: Real samples `(B, ...)`.
+    """
+    dtype = torch.promote_types(real.dtype, torch.float32)
+    return _squared_slopes(discriminator, real.detach().to(dtype)).mean() / 2
+
+
+def _squared_slopes(score: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+    """Return the squared length of the gradient at each point, `(B,)`."""
+    points = points.requires_grad_()
+    (gradient,) = torch.autograd.grad(score(points).sum(), points, create_graph=True)
+    return gradient.flatten(1).square().sum(dim=1)

@@ -1,14 +1,14 @@
 """DCGAN: a generator and a discriminator of strided convolutions.
 
 Batch norm is the generator's alone. In the discriminator, which sees real and made
-images apart, it would hide the contrast of a whole batch; the layers are held to a
-spectral norm of one instead (Miyato et al., 2018, arXiv:1802.05957).
+images apart, it would hide the contrast of a whole batch. What bounds its slope is a
+penalty in its loss, or layers of a spectral norm of one (Miyato et al., 2018,
+arXiv:1802.05957).
 
 Shapes: noise (B, Z), images (B, 3, S, S), scores (B,).
 Parameters at Z = 100, width 64 and S = 64: 3,576,704 (generator, as in the paper),
 2,764,737 (discriminator).
-Reference: Radford et al., arXiv:1511.06434. For a Wasserstein critic build the
-discriminator with `norm=False`.
+Reference: Radford et al., arXiv:1511.06434.
 """
 
 from torch import Tensor, nn
@@ -47,7 +47,11 @@ class Generator(nn.Module):
             nn.ConvTranspose2d(width, 3, 4, stride=2, padding=1, bias=False),
             nn.Tanh(),
         )
-        _initialize(self)
+        for module in self.modules():
+            if isinstance(module, nn.ConvTranspose2d):
+                nn.init.normal_(module.weight, std=0.02)
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.weight, mean=1.0, std=0.02)
 
     def forward(self, noise: Tensor) -> Tensor:
         """Return images (B, 3, S, S) for noise (B, Z)."""
@@ -60,8 +64,8 @@ class Discriminator(nn.Module):
 
     Args:
         width: Channels of the first layer; the last hidden has eight times as many.
-        norm: Hold the layers to a spectral norm of one, which a gradient penalty does
-            in its own way.
+        norm: Hold the layers to a spectral norm of one, for a loss without a penalty
+            on the slope, such as hinge.
         image_size: S, a multiple of 16.
     """
 
@@ -77,10 +81,12 @@ class Discriminator(nn.Module):
             _reduce(4 * width, 8 * width),
             nn.Conv2d(8 * width, 1, last),
         )
-        _initialize(self)
-        if norm:
-            for module in list(self.modules()):
-                if isinstance(module, nn.Conv2d):
+        for module in list(self.modules()):
+            if isinstance(module, nn.Conv2d):
+                # Nothing rescales what goes through: all scales start alike.
+                nn.init.kaiming_normal_(module.weight, a=0.2)
+                nn.init.zeros_(module.bias)
+                if norm:
                     spectral_norm(module)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -109,11 +115,3 @@ def _reduce(channels_in: int, channels_out: int) -> nn.Sequential:
         nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1),
         nn.LeakyReLU(0.2, inplace=True),
     )
-
-
-def _initialize(model: nn.Module) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, std=0.02)
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, mean=1.0, std=0.02)

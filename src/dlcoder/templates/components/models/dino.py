@@ -26,7 +26,7 @@ class DINO(nn.Module):
         depth: Layers of the encoder: 18, 34, 50 or 101.
         width: Channels of the encoder's first stage.
         prototypes: K.
-        hidden: Width of the head's layers.
+        hidden: Width of the head's layers; its bottleneck has an eighth of that.
         small_images: Keep the resolution at the start, for images of up to about 64
             pixels.
     """
@@ -44,7 +44,14 @@ class DINO(nn.Module):
         self.encoder = ResNetEncoder(
             depth=depth, width=width, small_images=small_images
         )
-        self.head = DINOHead(self.encoder.dim, prototypes, hidden=hidden)
+        # The paper's 256 of 2048: cosines differ the less, the wider they are.
+        self.head = DINOHead(
+            self.encoder.dim,
+            prototypes,
+            hidden=hidden,
+            bottleneck=hidden // 8,
+            norm=True,
+        )
 
     def forward(self, views: Sequence[Tensor]) -> Tensor:
         """Return logits (V, B, K) for V views (B, 3, h, w).

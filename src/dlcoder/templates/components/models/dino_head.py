@@ -2,6 +2,10 @@
 
     logits = prototypes . normalize(mlp(features)),   each prototype of length one
 
+Features that come out of a ReLU have most of themselves in common, and their angles
+tell hardly anything: without batch norm the teacher of a residual network is uniform
+long before it knows better. Transformers end in a layer norm, and can do without.
+
 Shapes: features (B, D), logits (B, K). The head is thrown away after pre-training.
 Reference: Caron et al., arXiv:2104.14294.
 """
@@ -19,6 +23,7 @@ class DINOHead(nn.Module):
         prototypes: K, the number of outputs.
         hidden: Width of the layers.
         bottleneck: Width of the normalized layer.
+        norm: Have batch norm after the first two layers.
     """
 
     def __init__(
@@ -28,12 +33,15 @@ class DINOHead(nn.Module):
         *,
         hidden: int = 2048,
         bottleneck: int = 256,
+        norm: bool = False,
     ) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(features, hidden),
+            *([nn.BatchNorm1d(hidden)] if norm else []),
             nn.GELU(),
             nn.Linear(hidden, hidden),
+            *([nn.BatchNorm1d(hidden)] if norm else []),
             nn.GELU(),
             nn.Linear(hidden, bottleneck),
         )

@@ -24,6 +24,19 @@ class Fooled(nn.Module):
         return 0 * images.sum(dim=(1, 2, 3))
 
 
+class Scaled(nn.Module):
+    """As steep as another, times a factor."""
+
+    def __init__(self, model: nn.Module, scale: float) -> None:
+        super().__init__()
+        self.model = model
+        self.scale = scale
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.model(images)
+        return self.scale * scores
+
+
 def make() -> tuple[Generator, Discriminator]:
     torch.manual_seed(0)
     generator = Generator(8, width=4, image_size=16)
@@ -43,7 +56,8 @@ def test_who_cannot_tell_images_apart_has_the_loss_of_a_guess(
     assert discrimination.count(BATCH) == 4
     sums = discrimination(fooled, BATCH)
     assert sums["loss_discriminator"].item() / 4 == pytest.approx(of_discriminator)
-    assert "loss_penalty" not in sums
+    # What has no slope has none too much.
+    assert sums.get("loss_penalty", torch.zeros(())).item() == 0
     sums = Generation(fooled, noise_dim=8, game=game)(generator, BATCH)
     assert sums["loss_generator"].item() / 4 == pytest.approx(of_generator)
 
@@ -74,3 +88,15 @@ def test_each_network_learns_and_leaves_no_gradient_in_the_other(game: Game) -> 
     assert all(p.grad is not None for p in generator.parameters())
     assert all(p.grad is None for p in discriminator.parameters())
     assert all(p.requires_grad for p in discriminator.parameters())
+
+
+def test_a_steep_discriminator_pays_in_the_game_that_has_no_spectral_norm() -> None:
+    generator, discriminator = make()
+    penalties = []
+    for scale in (1.0, 2.0):
+        steep = Scaled(discriminator, scale)
+        objective = Discrimination(steep, generator, noise_dim=8, penalty=3.0)
+        penalties.append(objective(steep, BATCH)["loss_penalty"].item())
+    assert penalties[1] == pytest.approx(4 * penalties[0], rel=1e-4)
+    hinge = Discrimination(discriminator, generator, noise_dim=8, game="hinge")
+    assert "loss_penalty" not in hinge(discriminator, BATCH)

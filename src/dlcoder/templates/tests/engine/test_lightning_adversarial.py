@@ -88,7 +88,9 @@ def test_both_networks_are_updated_once_by_clipped_gradients_even_under_autocast
     record = module.record
     assert record["grad_norm"] > 0.01 < record["grad_norm_discriminator"]
     assert record["loss_total"] == pytest.approx(
-        record["loss_generator"] + record["loss_discriminator"]
+        sum(
+            record[f"loss_{name}"] for name in ("generator", "discriminator", "penalty")
+        )
     )
     assert record["lr"] == 0.5
     assert module.position == Position(step=1, batch=2)

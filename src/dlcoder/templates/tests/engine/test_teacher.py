@@ -24,7 +24,7 @@ class Network(nn.Module):
 
 def make(model: nn.Module, momentum: float = 0.9) -> Teacher:
     torch.manual_seed(0)
-    return Teacher(model, prototypes=5, total_updates=10, momentum=momentum)
+    return Teacher(model, prototypes=5, total_updates=200, momentum=momentum)
 
 
 def test_it_follows_more_slowly_from_update_to_update() -> None:
@@ -36,7 +36,7 @@ def test_it_follows_more_slowly_from_update_to_update() -> None:
     after = teacher.module.get_parameter("layer.weight")
     torch.testing.assert_close(after, 0.9 * before + 0.1 * model.layer.weight)
     momenta = []
-    for _ in range(10):
+    for _ in range(200):
         momenta.append(teacher.momentum)
         teacher.update(model)
     assert momenta == sorted(momenta)
@@ -47,11 +47,21 @@ def test_its_temperature_rises_and_stays() -> None:
     model = Network()
     teacher = make(model)
     temperatures = []
-    for _ in range(5):
+    for _ in range(81):
         temperatures.append(teacher.temperature)
         teacher.update(model)
     expected = [0.04, 0.05, 0.06, 0.07, 0.07]
-    assert temperatures == pytest.approx(expected)
+    assert temperatures[::20] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("total_updates", "momentum"), [(100_000, 0.996), (200, 0.9), (10, 0.0)]
+)
+def test_it_lags_a_twentieth_of_the_run_at_most(
+    total_updates: int, momentum: float
+) -> None:
+    teacher = Teacher(Network(), prototypes=5, total_updates=total_updates)
+    assert teacher.momentum == pytest.approx(momentum)
 
 
 def test_only_the_student_learns_and_batch_norm_sees_the_batch() -> None:

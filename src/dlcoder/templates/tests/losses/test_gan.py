@@ -7,7 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from dlcoder.templates.components.losses.gan import GANLoss, gradient_penalty
+from dlcoder.templates.components.losses.gan import (
+    GANLoss,
+    gradient_penalty,
+    r1_penalty,
+)
 
 Kind = Literal["hinge", "non_saturating", "wasserstein"]
 
@@ -44,3 +48,15 @@ def test_the_gradient_penalty_of_a_linear_critic_is_known() -> None:
     torch.testing.assert_close(penalty, expected)
     penalty.backward()
     assert linear.weight.grad is not None
+
+
+def test_the_r1_penalty_of_a_quadratic_discriminator_is_known() -> None:
+    real = torch.randn(5, 3, 4)
+    scale = torch.tensor(2.0, requires_grad=True)
+    penalty = r1_penalty(lambda x: scale * x.flatten(1).square().sum(dim=1) / 2, real)
+    # The gradient at x is 2 x.
+    expected = (2 * real).flatten(1).square().sum(dim=1).mean() / 2
+    torch.testing.assert_close(penalty, expected)
+    penalty.backward()
+    torch.testing.assert_close(scale.grad, expected)
+    assert not real.requires_grad

@@ -1,6 +1,7 @@
 """Tests of DINO's head."""
 
 import torch
+from torch import nn
 
 from dlcoder.templates.components.models.dino_head import DINOHead
 
@@ -22,6 +23,16 @@ def test_prototypes_keep_their_length() -> None:
     after = model.prototypes.weight
     assert not torch.equal(after[0], before[0])
     torch.testing.assert_close(after.norm(dim=1), torch.ones(32))
+
+
+def test_with_batch_norm_what_all_features_share_is_not_seen() -> None:
+    torch.manual_seed(0)
+    features = 100 + torch.randn(64, 8)
+    for norm, low, high in ((False, 0.9, 1.0), (True, 0.0, 0.5)):
+        head = DINOHead(8, 4, hidden=64, bottleneck=8, norm=norm)
+        directions = nn.functional.normalize(head.layers(features), dim=1)
+        alike = (directions @ directions.T).abs().mean()
+        assert low < alike < high
 
 
 def test_a_narrow_head_starts_like_a_wide_one() -> None:
