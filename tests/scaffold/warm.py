@@ -11,7 +11,7 @@ SERVE = """
     import json, os, sys, traceback, matplotlib.pyplot, numpy, pytest, torch, yaml
 
     def run(job):
-        output = os.open(job["output"], os.O_WRONLY | os.O_CREAT)
+        output = os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(output, 1), os.dup2(output, 2)
         os.chdir(job["folder"])
         sys.path.insert(0, job["folder"])

@@ -23,7 +23,7 @@ class Evaluation:
     Attributes:
         metrics: `metric_knn_accuracy`.
         features: Of all images (N, D), of length one.
-        labels: Of all images (N,), in the same order.
+        labels: Of all images (N,). Both are in the order of the dataset.
     """
 
     metrics: dict[str, float]
@@ -44,7 +44,8 @@ def evaluate_features(
 
     Args:
         model: Its `features` maps images (B, 3, H, W) to features (B, D).
-        batches: This rank's share: images, and labels (B,), used here only.
+        batches: This rank's share of every `world.size`-th sample: images, and labels
+            (B,), used here only.
         world: This process's place among all.
         amp_dtype: What autocast computes matrix products and convolutions in.
         neighbors: How many vote on a label.
@@ -61,11 +62,19 @@ def evaluate_features(
                 encoded = encode(images.to(device, non_blocking=True))
             features.append(F.normalize(encoded.float(), dim=1).cpu())
             labels.append(image_labels)
-    # Of batches, not joined yet: a rank may have none.
-    all_features = torch.cat([batch for part in gather(features) for batch in part])
-    all_labels = torch.cat([batch for part in gather(labels) for batch in part])
+    all_features = _in_order(gather(features))
+    all_labels = _in_order(gather(labels))
     accuracy = _vote(all_features, all_labels, neighbors)
     return Evaluation({"metric_knn_accuracy": accuracy}, all_features, all_labels)
+
+
+def _in_order(shares: list[list[Tensor]]) -> Tensor:
+    """Join the batches of all ranks, each of which has every so manyth sample."""
+    joined = torch.cat([batch for share in shares for batch in share])
+    for rank, share in enumerate(shares):
+        if share:  # A rank may have none.
+            joined[rank :: len(shares)] = torch.cat(share)
+    return joined
 
 
 def _vote(features: Tensor, labels: Tensor, neighbors: int) -> float:

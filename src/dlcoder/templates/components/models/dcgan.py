@@ -85,7 +85,6 @@ class Discriminator(nn.Module):
             if isinstance(module, nn.Conv2d):
                 # Nothing rescales what goes through: all scales start alike.
                 nn.init.kaiming_normal_(module.weight, a=0.2)
-                nn.init.zeros_(module.bias)
                 if norm:
                     spectral_norm(module)
 

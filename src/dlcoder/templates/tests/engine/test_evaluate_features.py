@@ -1,5 +1,6 @@
 """Tests of the evaluation of features."""
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -34,3 +35,20 @@ def test_a_sample_is_not_its_own_neighbor() -> None:
         Given(), [(features, labels)], world=ALONE, neighbors=1
     )
     assert evaluation.metrics["metric_knn_accuracy"] == 0.0
+
+
+def test_shares_of_ranks_come_back_in_the_order_of_the_dataset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three ranks have samples 0 and 3, 1, and 2; their batches are of one."""
+    features, labels = torch.eye(4), torch.arange(4)
+
+    def gather_from_three(mine: list[Tensor]) -> list[list[Tensor]]:
+        everything = features if mine[0].ndim == 2 else labels
+        return [list(everything[rank::3].split(1)) for rank in range(3)]
+
+    monkeypatch.setattr(f"{evaluate_features.__module__}.gather", gather_from_three)
+    batches = [(features[:1], labels[:1]), (features[3:], labels[3:])]
+    evaluation = evaluate_features(Given(), batches, world=ALONE)
+    assert torch.equal(evaluation.features, features)
+    assert torch.equal(evaluation.labels, labels)
