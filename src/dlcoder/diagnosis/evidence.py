@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dlcoder.diagnosis.collectives import collective_facts
+from dlcoder.diagnosis.cut import cut_facts
 from dlcoder.diagnosis.echoes import without_echoes
 from dlcoder.diagnosis.exceptions import exception_facts
 from dlcoder.diagnosis.facts import Fact
@@ -100,6 +101,22 @@ def _unwrapped(lines: Sequence[Line]) -> list[Line]:
 
 
 _TRANSFERRED = re.compile(r"Transferred (\d+)/(\d+) items")
+_BAR = re.compile(
+    r"^\W*([^|%\[\]]{0,60}?)\W*\d{1,3}%\|[^|]{0,200}\| *\d+/\d+ \[(?:(\d+):)?(\d+):(\d\d)<[^,\]]*, *[\d.?]+ ?(\S+)"
+)
+_OF_TRAINING = re.compile(r"train|epoch|step|iter|loss", re.IGNORECASE)
+_LONG_WORK = 300
+"""Seconds after which a bar of other work than training may keep the other ranks waiting."""
+
+
+def _is_long_work(line: Line) -> bool:
+    """Whether a progress bar of something else than training has been running for minutes."""
+    found = "%|" in line.text and _BAR.match(line.text[:600])
+    if not found or _OF_TRAINING.search(line.text[:600]):
+        return False
+    elapsed = int(found[2] or 0) * 3600 + int(found[3]) * 60 + int(found[4])
+    named = bool(found[1]) or not found[5].startswith(("it/", "s/it"))
+    return named and elapsed >= _LONG_WORK
 
 
 def _number_facts(lines: Sequence[Line]) -> list[Fact]:
@@ -108,6 +125,8 @@ def _number_facts(lines: Sequence[Line]) -> list[Fact]:
         found = _TRANSFERRED.search(line.text[:500])
         if found and int(found[1]) < 0.5 * int(found[2]):
             facts.append(Fact("ckpt.transferred-few", line, note=f"{found[1]} of {found[2]}"))
+        if _is_long_work(line):
+            facts.append(Fact("slow.bar", line, note="this work kept one rank busy for minutes"))
     return facts
 
 
@@ -128,6 +147,7 @@ def log_facts(lines: Sequence[Line], whole: bool = True) -> tuple[list[Fact], li
         facts += pattern_facts(joined, "log")
     exceptions = find_exceptions(lines)
     facts += exception_facts(exceptions)
+    facts += cut_facts(lines, exceptions)
     facts += memory_facts(joined or lines)
     facts += collective_facts(lines)
     facts += table_facts(lines)

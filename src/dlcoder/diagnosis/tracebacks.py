@@ -174,3 +174,16 @@ def find_exceptions(lines: Sequence[Line], limit: int = 400) -> list[Raised]:
     places = {(line.source, line.number, line.raw): i for i, line in reversed(list(enumerate(lines)))}
     found.sort(key=lambda raised: places[raised.line.source, raised.line.number, raised.line.raw])
     return found[:limit]
+
+
+_TAIL = 30
+_TRAILING = 4
+
+
+def last_frame(lines: Sequence[Line]) -> Frame | None:
+    """The frame with which the log ends, where the line that would name the exception is missing."""
+    tail = [line for line in lines[-_TAIL:] if line.text.strip()]
+    for i in range(len(tail) - 1, max(len(tail) - 1 - _TRAILING, -1), -1):
+        if frame := _frame(tail, i):
+            return frame
+    return None
