@@ -17,6 +17,7 @@ from dlcoder.templates.bindings import Binding, Default, Fixed
 from dlcoder.templates.catalogue import Component, Example, catalogue
 from dlcoder.templates.kept import KEPT
 from dlcoder.templates.specialize import COMPONENTS, specialize
+from dlcoder.templates.syntax import parsed
 
 _SIBLING = re.compile(rf"^from {re.escape(COMPONENTS)}\.(\w+)\.(\w+) import", re.MULTILINE)
 
@@ -95,7 +96,7 @@ class Rendered:
         if example is None or not example.code:
             return self.code
         # Under the name, and without the parameters, that a caller has settled.
-        tree = ast.parse(example.code)
+        tree = parsed(example.code)
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == self.component.symbol:
                 node.keywords = [keyword for keyword in node.keywords if keyword.arg not in self._bound]
@@ -240,14 +241,14 @@ def merged(modules: list[str], main: str, name: str) -> str:
     Raises:
         ValueError: Two of the modules define one name.
     """
-    docstring = ast.get_docstring(ast.parse(main), clean=False)
+    docstring = ast.get_docstring(parsed(main), clean=False)
     imports: list[str] = []
     bodies: list[str] = []
     owner: dict[str, str] = {}
     for module in modules:
         lines = module.splitlines(keepends=True)
         kept = []
-        for node in ast.parse(module).body:
+        for node in parsed(module).body:
             start = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
             while start > 1 and lines[start - 2].startswith("#"):
                 start -= 1

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dlcoder.errors import UserError
+from dlcoder.templates.syntax import parsed
 
 _PLAIN = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}
 _LISTS = ("Sequence", "list", "tuple", "Iterable")
@@ -22,7 +23,7 @@ def refuse_unfit(component: str, symbol: str, sources: Sequence[str], params: Ma
     Raises:
         UserError: A value does not fit; the message says what does.
     """
-    trees = [ast.parse(source) for source in sources]
+    trees = [parsed(source) for source in sources]
     names = {name: value for tree in trees for name, value in _named_types(tree)}
     kinds = dict(_annotations(trees[-1], symbol))
     for name, value in params.items():

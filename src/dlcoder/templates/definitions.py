@@ -11,6 +11,7 @@ import libcst.matchers as m
 
 from dlcoder.templates.bindings import Binding, Default, Fixed, Present, fixed
 from dlcoder.templates.conditions import shortened
+from dlcoder.templates.syntax import parsed
 
 Definition = TypeVar("Definition", cst.FunctionDef, cst.ClassDef)
 
@@ -106,7 +107,7 @@ def definitions(source: str) -> list[str]:
     """A module cut before each of its functions and classes, and the comments and decorators above them."""
     lines = source.splitlines(keepends=True)
     starts = {0}
-    for node in ast.parse(source).body:
+    for node in parsed(source).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
             while start and lines[start - 1].startswith("#"):
