@@ -7,7 +7,7 @@ import pytest
 from lessons import LESSONS, learned
 from warm import Warm
 
-QUICK_ONES = ("classification", "tabular", "text", "simclr", "dino", "gan")
+QUICK_ONES = ("classification", "tabular", "text", "dino", "gan")
 
 
 @pytest.fixture(scope="module")
