@@ -113,9 +113,7 @@ def _game(choices: "Choices") -> tuple[Setting, ...]:
         Setting(
             "game", "non_saturating", "What the two networks play; with R1, it is the one that converges.", type=games
         ),
-        Setting(
-            "penalty", 10.0, "Weight of the penalty on the discriminator's slope; hinge has none."
-        ),
+        Setting("penalty", 10.0, "Weight of the penalty on the discriminator's slope; hinge has none."),
     )
 
 
