@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
+from faulty_code import FAULTY
+from sound_code import SOUND
 
 from dlcoder.errors import UserError
 from dlcoder.review.catalogue import catalogue
@@ -127,3 +129,21 @@ def test_what_cannot_be_read_is_refused_or_read_at_once(text):
     except UserError as error:
         assert error.next_step
     assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(("rule", "code"), FAULTY, ids=lambda value: value if "\n" not in value else "")
+def test_faults_are_seen_in_whatever_style(rule, code):
+    assert rule in rules_of(code)
+
+
+@pytest.mark.parametrize("code", SOUND)
+def test_sound_code_that_resembles_faults_is_left_alone(code):
+    assert rules_of(code) == set()
+
+
+def test_what_all_files_say_is_looked_up_once():
+    around = "\n".join(f"def part_{index}(x):\n    return x" for index in range(200_000))
+    begin = time.process_time()
+    for _ in range(20):
+        review("def f(x):\n    return x", "f.py", around)
+    assert time.process_time() - begin < 3

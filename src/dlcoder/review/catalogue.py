@@ -4,19 +4,30 @@ from functools import cache
 
 from dlcoder.review.rule import Rule
 from dlcoder.review.rules import (
+    axes,
+    bests,
+    calls,
     checkpoint,
     data,
     distributed,
     evaluation,
     graph,
+    layers,
+    lightning,
     loop,
     losses,
     modules,
+    optimization,
     precision,
     script,
+    signs,
+    targets,
 )
 
-_FILES = (losses, graph, loop, precision, evaluation, modules, data, distributed, checkpoint, script)
+_OF_THE_TRAINING = (losses, targets, signs, graph, loop, optimization, precision, evaluation, bests)
+_OF_THE_MODEL = (modules, layers, axes)
+_OF_THE_RUN = (data, distributed, lightning, checkpoint, script, calls)
+_FILES = (*_OF_THE_TRAINING, *_OF_THE_MODEL, *_OF_THE_RUN)
 
 
 @cache

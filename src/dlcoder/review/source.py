@@ -1,9 +1,10 @@
 """A parsed file, and the questions that rules ask of it."""
 
 import ast
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import cast
 
 from dlcoder.errors import UserError
@@ -40,6 +41,14 @@ class Source:
         self.nodes = list(ast.walk(self.tree))
         self._calls_in: dict[ast.AST, list[ast.Call]] = {}
         self._parents = {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
+
+    def mentions(self, pattern: str) -> bool:
+        """Whether a pattern, in letters of either case, is found in any of the files that are read together."""
+        return _mentions(pattern, self.around)
+
+    def times_named(self, name: str) -> int:
+        """How often a word stands in all files that are read together."""
+        return _words(self.around)[name]
 
     # Places
 
@@ -246,6 +255,16 @@ class Source:
             each for each in self._values[self.scope(name), name.id] if (each.end_lineno or each.lineno) < name.lineno
         ]
         return above[-1].value if above else None
+
+
+@lru_cache(maxsize=256)
+def _mentions(pattern: str, text: str) -> bool:
+    return re.search(pattern, text, re.IGNORECASE) is not None
+
+
+@lru_cache(maxsize=4)
+def _words(text: str) -> Counter[str]:
+    return Counter(re.findall(r"\w+", text))
 
 
 def last_word(node: ast.AST) -> str:

@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterator
 
 from dlcoder.review.rule import Found, replace, rule
-from dlcoder.review.source import Loop, Source, attribute, keyword, last_word, receiver
+from dlcoder.review.source import Loop, Source, attribute, keyword, last_word, receiver, same
 from dlcoder.review.training import is_scaler, is_scheduler, trainings
 
 _COPY = re.compile(r"(^|_)(ema|teacher|target|momentum|shadow|averaged|old|frozen|ref|reference)(_|$)", re.IGNORECASE)
+_KEPT = re.compile(r"(^|_)(init|initial|orig|original|old|prev|previous|start|backup|snapshot)", re.IGNORECASE)
 _MODEL = re.compile(r"(model|net|network|encoder|policy|student)$", re.IGNORECASE)
 
 
@@ -41,6 +42,7 @@ def incomplete_checkpoint(source: Source) -> Iterator[Found]:
     """
     saved = {last_word(receiver(call)) for call in source.calls if attribute(call) == "state_dict"}
     if not any("optim" in word.lower() or word.startswith("opt") for word in saved):
+        yield from _resumed_without_optimizer(source)
         return
     if any("sched" in word.lower() for word in saved):
         schedules: set[str] = set()
@@ -50,13 +52,45 @@ def incomplete_checkpoint(source: Source) -> Iterator[Found]:
     stepped = (receiver(call) for call in source.calls if attribute(call) == "update")
     scalers = {source.code(each) for each in stepped if is_scaler(source, each)}
     scalers = set() if any("scaler" in word.lower() for word in saved) else scalers
-    missing = sorted(schedules | scalers)
+    averages = {source.code(each) for each in _averages(source)}
+    averages = set() if any(re.search("ema|avg|averag|swa", word.lower()) for word in saved) else averages
+    missing = sorted(schedules | scalers | averages)
     for call in source.calls:
         if missing and source.called(call) == "torch.save" and call.args:
             value = source.origin(call.args[0])
             if isinstance(value, ast.Dict | ast.Call) and "optim" in ast.dump(value):
                 yield Found(call, f"the state of {' and of '.join(missing)} is never saved")
                 return
+
+
+def _averages(source: Source) -> Iterator[ast.expr]:
+    """The averaged models that a training moves along."""
+    for call in source.calls if trainings(source) else ():
+        if attribute(call) in ("update", "update_parameters"):
+            averaged = receiver(call)
+            if source.is_a(averaged, "EMA", "Ema", "AveragedModel") or re.search(r"(^|_)ema(_|$)", last_word(averaged)):
+                yield averaged
+
+
+def _resumed_without_optimizer(source: Source) -> Iterator[Found]:
+    """Checkpoints of a model and its epoch alone, where the training goes on from that epoch."""
+    optimizers = sorted({source.code(receiver(step)) for each in trainings(source) for step in each.steps})
+    resumed = any(
+        isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and _is_position(node.slice)
+        for node in source.nodes
+    )
+    if not optimizers or not resumed or not re.search("resume|restore|start", source.text, re.IGNORECASE):
+        return
+    for call in source.calls:
+        state = source.origin(call.args[0]) if source.called(call) == "torch.save" and call.args else None
+        if isinstance(state, ast.Dict) and any(key is not None and _is_position(key) for key in state.keys):
+            if any(_is_state(value) for value in state.values):
+                yield Found(call, f"the state of {' and of '.join(optimizers)} is never saved")
+                return
+
+
+def _is_position(key: ast.expr) -> bool:
+    return isinstance(key, ast.Constant) and key.value in ("epoch", "step", "iteration", "iter", "global_step")
 
 
 def saved_never_restored(source: Source) -> Iterator[Found]:
@@ -160,9 +194,10 @@ def _handed_on(source: Source, name: str) -> bool:
 
 
 def best_state_is_alias(source: Source) -> Iterator[Found]:
-    """The best weights, kept by reference.
+    """Weights that are kept by reference.
 
-    Why: state_dict() returns the tensors that go on being trained: at the end, the best weights are the last ones.
+    Why: state_dict() returns the tensors that go on being trained: at the end, the best weights are the last ones, and
+    the initial ones the trained.
     Fix: Copy them: copy.deepcopy(model.state_dict()), or save them to a file.
     Bad:
         def fit(model, epochs, train, score):
@@ -186,18 +221,36 @@ def best_state_is_alias(source: Source) -> Iterator[Found]:
     Reference: https://docs.pytorch.org/tutorials/beginner/saving_loading_models.html
     """
     for node in source.nodes:
-        if not (
-            isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and "best" in last_word(node.targets[0])
-        ):
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
             continue
+        name = last_word(node.targets[0])
         looped = any(isinstance(outer, Loop) for outer in source.parents(node)) or _is_attribute(node.targets[0])
-        if attribute(node.value) == "state_dict" and looped and not _saved_at_once(source, node):
+        kept = ("best" in name and looped) or (_KEPT.search(name) and _loaded_below(source, node))
+        if attribute(node.value) == "state_dict" and kept and not _saved_at_once(source, node):
             fixed = f"copy.deepcopy({source.code(node.value)})"
             yield Found(
                 node,
                 f"{last_word(node.targets[0])} is no copy: it changes with every step",
                 (replace(source, node.value, fixed, "copy"),),
             )
+
+
+def _loaded_below(source: Source, node: ast.Assign) -> bool:
+    """Whether what was kept is loaded into a model again, after a training."""
+    end = node.end_lineno or node.lineno
+    return any(
+        attribute(call) == "load_state_dict"
+        and call.args
+        and call.lineno > end
+        and same(call.args[0], _loads(node.targets[0]))
+        and any(end < each.backward.lineno < call.lineno for each in trainings(source))
+        for call in source.calls
+    )
+
+
+def _loads(target: ast.expr) -> ast.expr:
+    """A target of an assignment as it is read."""
+    return ast.parse(ast.unparse(target), mode="eval").body
 
 
 def _is_attribute(node: ast.AST) -> bool:

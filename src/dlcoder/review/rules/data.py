@@ -3,9 +3,10 @@
 import ast
 import re
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from dlcoder.review.rule import Found, give, replace, rule
-from dlcoder.review.source import Function, Source, argument, attribute, keyword, last_word, receiver
+from dlcoder.review.source import Function, Source, argument, attribute, keyword, last_word, receiver, unpacks
 
 _GENERATORS = ("numpy.random.default_rng", "numpy.random.RandomState", "random.Random", "torch.Generator")
 _MASK = re.compile(r"(^|_)(mask|masks|label|labels|target|targets|seg|segmentation|annotation)$", re.IGNORECASE)
@@ -89,7 +90,7 @@ def sampler_without_epoch(source: Source) -> Iterator[Found]:
                     step(batch)
     Reference: https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.distributed.DistributedSampler
     """
-    if re.search(r"set_epoch|Accelerator", source.around) or "epoch" not in source.text:
+    if source.mentions("set_epoch|Accelerator") or "epoch" not in source.text:
         return
     for call in source.calls:
         if source.called(call).endswith("DistributedSampler") and not _is_validation(source, call):
@@ -128,7 +129,7 @@ def every_rank_all_data(source: Source) -> Iterator[Found]:
         source.called(call).endswith(("DistributedDataParallel", "FullyShardedDataParallel", "nn.parallel.DDP"))
         for call in source.calls
     )
-    if not wraps or re.search(r"sampler|shard|split_by|IterableDataset|prepare\(", source.around, re.IGNORECASE):
+    if not wraps or source.mentions(r"sampler|shard|split_by|IterableDataset|prepare\("):
         return
     for call in source.calls:
         if source.called(call).endswith("DataLoader"):
@@ -217,6 +218,139 @@ def unseeded_split(source: Source) -> Iterator[Found]:
             yield Found(call, "no seed fixes which samples are held out", (seeded,))
 
 
+def never_shuffled(source: Source) -> Iterator[Found]:
+    """Training data in the order of the disk.
+
+    Why: Files lie sorted by class or by time: each batch holds one kind, and every epoch has the same batches.
+    Fix: Pass shuffle=True, or a sampler that shuffles.
+    Bad:
+        from torch.utils.data import DataLoader
+        def build(data):
+            train_loader = DataLoader(data, batch_size=32)
+            return train_loader
+    Good:
+        from torch.utils.data import DataLoader
+        def build(data):
+            train_loader = DataLoader(data, batch_size=32, shuffle=True)
+            return train_loader
+    Reference: https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.DataLoader
+    """
+    if source.mentions(r"Iterable|webdataset|streaming|shuffle\(|randperm|permutation"):
+        return
+    for node in source.nodes:
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+            continue
+        call, name = node.value, last_word(node.targets[0])
+        if not source.called(call).endswith("utils.data.DataLoader") or unpacks(call):
+            continue
+        if (
+            re.match(r"train(ing)?_?(loader|dl|data_?loader)$", name)
+            and keyword(call, "sampler", "batch_sampler") is None
+        ):
+            order = argument(call, 2, "shuffle")
+            if order is None:
+                yield Found(call, f"{name} keeps the order of its dataset", (give(source, call, "shuffle=True"),))
+            elif isinstance(order, ast.Constant) and not order.value:
+                yield Found(call, f"{name} keeps the order of its dataset", (replace(source, order, "True"),))
+
+
+def augmented_apart(source: Source) -> Iterator[Found]:
+    """An image moved without its mask.
+
+    Why: Flipped, cropped or turned on its own, the image no longer lies over its labels: every such sample is wrong.
+    Fix: Draw once, and apply it to both.
+    Bad:
+        import random
+        import torchvision.transforms.functional as TF
+        def augment(image, mask):
+            if random.random() < 0.5:
+                image = TF.hflip(image)
+            return image, mask
+    Good:
+        import random
+        import torchvision.transforms.functional as TF
+        def augment(image, mask):
+            if random.random() < 0.5:
+                image = TF.hflip(image)
+                mask = TF.hflip(mask)
+            return image, mask
+    """
+    for function in source.functions:
+        given = {each.arg for each in (*function.args.args, *function.args.kwonlyargs)}
+        given |= {last_word(node.targets[0]) for node in source.within(function) if isinstance(node, ast.Assign)}
+        masks = {name for name in given if _MASK.search(name)}
+        images = {name for name in given if re.search(r"^(img|image|x|picture|input)s?$", name)}
+        if not masks or not images:
+            continue
+        for node in source.within(function):
+            if isinstance(node, ast.If) and "rand" in source.code(node.test) and not node.orelse:
+                moved = {
+                    last_word(each.targets[0]) for each in node.body if isinstance(each, ast.Assign) and _moves(each)
+                }
+                if moved & images and not any(last_word(word) in masks for word in ast.walk(node)):
+                    yield Found(node, f"{sorted(moved & images)[0]} moves, and {sorted(masks)[0]} does not")
+        yield from _drawn_twice(source, function, images, masks)
+
+
+def _moves(node: ast.Assign) -> bool:
+    """Whether a statement changes where things are in an image."""
+    if isinstance(node.value, ast.Subscript):
+        return "::-1" in ast.unparse(node.value.slice).replace(" ", "")
+    geometric = re.compile(r"flip|rotate|rot90|crop|affine|perspective|elastic|shear")
+    return isinstance(node.value, ast.Call) and bool(geometric.search(last_word(node.value.func)))
+
+
+def _drawn_twice(source: Source, function: Function, images: set[str], masks: set[str]) -> Iterator[Found]:
+    """A random transform that is called on an image and once more on its mask."""
+    if re.search(r"manual_seed|random\.seed|set_rng_state|getstate|get_params", source.code(function)):
+        return
+    used: dict[str, set[str]] = {}
+    for call in source.calls_in(function):
+        if len(call.args) == 1:
+            used.setdefault(source.code(call.func), set()).add(last_word(call.args[0]))
+    for call in source.calls_in(function):
+        on = used.get(source.code(call.func), set())
+        if not (on & images and on & masks and call.args and last_word(call.args[0]) in masks):
+            continue
+        made = next((each.value for each in source.nodes if _assigns(each, last_word(call.func))), None)
+        if made is not None:
+            kinds = {last_word(each.func) for each in ast.walk(made) if isinstance(each, ast.Call)}
+            if any(re.match(r"Random(\w*Crop|\w*Flip|Rotation|Affine|Perspective)", kind) for kind in kinds):
+                yield Found(call, f"{source.code(call.func)} draws once for the image and once more for the mask")
+
+
+def _assigns(node: ast.AST, name: str) -> TypeGuard[ast.Assign]:
+    return isinstance(node, ast.Assign) and bool(name) and last_word(node.targets[0]) == name
+
+
+def channels_of_opencv(source: Source) -> Iterator[Found]:
+    """Blue taken for red.
+
+    Why: cv2.imread gives BGR. Pretrained weights and their mean and deviation are of RGB: the model sees other colors
+    than it was trained on, and scores a few points less.
+    Fix: cv2.cvtColor(image, cv2.COLOR_BGR2RGB) right after reading.
+    Bad:
+        import cv2
+        import torch
+        MEAN = torch.tensor([0.485, 0.456, 0.406])
+        def read(path):
+            return torch.from_numpy(cv2.imread(path)) / 255 - MEAN
+    Good:
+        import cv2
+        import torch
+        MEAN = torch.tensor([0.485, 0.456, 0.406])
+        def read(path):
+            image = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
+            return torch.from_numpy(image) / 255 - MEAN
+    """
+    of_rgb = re.search(r"0\.485|fromarray|pretrained|weights=|timm\.", source.text)
+    turned = re.search(r"cvtColor|COLOR_|::\s*-1|\[2, 1, 0\]|\.flip\(|bgr|GRAYSCALE|imread\([^)]*, 0\)", source.text)
+    if of_rgb and not turned:
+        for call in source.calls:
+            if source.called(call) == "cv2.imread":
+                yield Found(call, "it gives BGR, and nothing turns it into RGB")
+
+
 RULES = [
     rule(find)
     for find in (
@@ -225,5 +359,8 @@ RULES = [
         every_rank_all_data,
         blended_labels,
         unseeded_split,
+        never_shuffled,
+        augmented_apart,
+        channels_of_opencv,
     )
 ]

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from dlcoder.review.rule import Found, rule
-from dlcoder.review.source import Function, Loop, Source, attribute, keyword, last_word, receiver
+from dlcoder.review.source import Function, Loop, Source, argument, attribute, keyword, last_word, receiver
 from dlcoder.review.training import contributing, is_optimizer_step, trainings
 
 _COLLECTIVES = {
@@ -187,6 +187,52 @@ def _per_rank(source: Source, call: ast.Call) -> bool:
     return in_memory or any(_RANK.search(last_word(word)) for given in call.args[1:] for word in ast.walk(given))
 
 
+def skipped_by_one_rank(source: Source) -> Iterator[Found]:
+    """A batch that one rank skips.
+
+    Why: The others wait in backward for the gradients of the rank that went on to its next batch: the run hangs, or
+    mixes the gradients of different batches.
+    Fix: Let all ranks agree first: all_reduce the flag, then skip on every rank.
+    Bad:
+        import torch
+        from torch.nn.parallel import DistributedDataParallel
+        def train(model, loader, sampler, optimizer, criterion):
+            model = DistributedDataParallel(model)
+            for x, y in loader:
+                loss = criterion(model(x), y)
+                if torch.isnan(loss):
+                    continue
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+    Good:
+        import torch
+        import torch.distributed as dist
+        from torch.nn.parallel import DistributedDataParallel
+        def train(model, loader, sampler, optimizer, criterion):
+            model = DistributedDataParallel(model)
+            for x, y in loader:
+                loss = criterion(model(x), y)
+                bad = torch.isnan(loss).float()
+                dist.all_reduce(bad)
+                if bad > 0:
+                    continue
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+    """
+    wraps = any(source.called(call).endswith(("DistributedDataParallel", "fully_shard")) for call in source.calls)
+    for each in trainings(source) if wraps else ():
+        for node in source.within(each.region):
+            if not isinstance(node, ast.If) or not any(isinstance(last, ast.Continue) for last in node.body):
+                continue
+            called = {last_word(call.func) for call in ast.walk(node.test) if isinstance(call, ast.Call)}
+            around = source.code(each.scope) if isinstance(each.scope, Function) else source.text
+            agreed = re.search(r"all_reduce|all_gather|gather\(", around)
+            if called & {"isnan", "isinf", "isfinite"} and not agreed and node.lineno < each.backward.lineno:
+                yield Found(node, "each rank decides for itself")
+
+
 def optimizer_before_sharding(source: Source) -> Iterator[Found]:
     """An optimizer of parameters that are then replaced.
 
@@ -243,12 +289,11 @@ def ranks_not_synchronized(source: Source) -> Iterator[Found]:
     Reference: https://docs.pytorch.org/tutorials/intermediate/ddp_tutorial.html
     """
     joins = any(source.called(call).endswith("init_process_group") for call in source.calls)
-    synchronizes = re.search(
+    synchronizes = (
         r"DistributedDataParallel\(|\bDDP\(|FullyShard|FSDP|fully_shard|all_reduce|reduce_scatter|deepspeed|"
-        r"horovod|parallelize|\.prepare\(|average_grad",
-        source.around,
+        r"horovod|parallelize|\.prepare\(|average_grad"
     )
-    if joins and not synchronizes:
+    if joins and not source.mentions(synchronizes):
         for each in trainings(source):
             if not each.engine:
                 yield Found(each.backward, "nothing averages its gradients over the ranks")
@@ -356,6 +401,44 @@ def _divisions(node: ast.AST) -> Iterator[ast.expr]:
             yield each.right
 
 
+def gathered_without_gradient(source: Source) -> Iterator[Found]:
+    """A loss over gathered features that trains one side only.
+
+    Why: all_gather fills plain buffers: no gradient flows into them, not even for the rank's own samples.
+    Fix: Put the rank's own features back, buffers[rank] = features, or gather with torch.distributed.nn.
+    Bad:
+        import torch
+        import torch.distributed as dist
+        import torch.nn.functional as F
+        def loss(images, texts, targets):
+            buffers = [torch.zeros_like(texts) for _ in range(dist.get_world_size())]
+            dist.all_gather(buffers, texts)
+            return F.cross_entropy(images @ torch.cat(buffers).t(), targets)
+    Good:
+        import torch
+        import torch.distributed as dist
+        import torch.nn.functional as F
+        def loss(images, texts, targets):
+            buffers = [torch.zeros_like(texts) for _ in range(dist.get_world_size())]
+            dist.all_gather(buffers, texts)
+            buffers[dist.get_rank()] = texts
+            return F.cross_entropy(images @ torch.cat(buffers).t(), targets)
+    """
+    for function in source.functions:
+        text = source.code(function)
+        loses = "functional.cross_entropy" in {source.called(call)[-24:] for call in source.calls_in(function)}
+        if not (loses or "loss" in function.name) or re.search(r"no_grad|\.detach\(\)|metric|accuracy", text):
+            continue
+        for call in source.calls_in(function):
+            into = argument(call, 0, "tensor_list") if source.called(call).endswith("distributed.all_gather") else None
+            if into is None or "distributed.nn" in source.called(call):
+                continue
+            restored = re.search(rf"\b{source.code(into)}\[[^\]]*\]\s*=[^=]", text)
+            joined = re.search(rf"cat\(\s*(tuple\()?{source.code(into)}\b", text)
+            if joined and not restored:
+                yield Found(call, f"no gradient flows through {source.code(into)}")
+
+
 def gradients_summed(source: Source) -> Iterator[Found]:
     """Gradients that are summed over the ranks.
 
@@ -431,56 +514,19 @@ def exception_swallowed(source: Source) -> Iterator[Found]:
                 yield Found(handler.body[0], "the training goes on as if the step had worked")
 
 
-def layer_after_optimizer(source: Source) -> Iterator[Found]:
-    """A layer that the optimizer has never seen.
-
-    Why: The optimizer holds the parameters of the layer that was replaced: the new head keeps its random weights.
-    Fix: Change the model first, then build the optimizer.
-    Bad:
-        import torch
-        from torch import nn
-        def build(model):
-            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-            model.fc = nn.Linear(512, 10)
-            return model, optimizer
-    Good:
-        import torch
-        from torch import nn
-        def build(model):
-            model.fc = nn.Linear(512, 10)
-            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-            return model, optimizer
-    """
-    for made in source.calls:
-        if not (source.called(made).startswith("torch.optim.") and made.args and isinstance(made.args[0], ast.Call)):
-            continue
-        of = made.args[0]
-        if attribute(of) != "parameters":
-            continue
-        model = source.dotted(of.func.value) if isinstance(of.func, ast.Attribute) else ""
-        for node in source.within(source.scope(made)):
-            if (
-                isinstance(node, ast.Assign)
-                and node.lineno > made.lineno
-                and isinstance(node.targets[0], ast.Attribute)
-            ):
-                makes_layer = isinstance(node.value, ast.Call) and source.called(node.value).startswith("torch.nn.")
-                if model and makes_layer and source.dotted(node.targets[0]).startswith(f"{model}."):
-                    yield Found(node, f"the optimizer of line {made.lineno} does not hold its parameters")
-
-
 RULES = [
     rule(find)
     for find in (
         collective_on_one_rank,
         collective_behind_one_rank,
         written_by_every_rank,
+        skipped_by_one_rank,
         ranks_not_synchronized,
         ddp_bypassed,
         loss_divided_by_world_size,
+        gathered_without_gradient,
         gradients_summed,
         exception_swallowed,
         optimizer_before_sharding,
-        layer_after_optimizer,
     )
 ]

@@ -4,14 +4,20 @@ import ast
 import re
 from collections.abc import Iterator
 
-from dlcoder.review.rule import Found, rule
-from dlcoder.review.source import Loop, Source, attribute, last_word, receiver
+from dlcoder.review.rule import Found, replace, rule
+from dlcoder.review.source import Function, Loop, Source, argument, attribute, keyword, last_word, receiver
 from dlcoder.review.training import Training, epochs_around, trainings
 
 _EVALUATES = re.compile(
     r"^(evaluate|evaluation|validate|validation|eval|val|test)(_(model|epoch|loop|one_epoch|net|fn))?$"
 )
+_PREDICTS = re.compile(r"^(predict|infer|inference|run_inference|classify)(_|$)")
 _MODEL = re.compile(r"(^|_)(model|net|network|encoder|module)$")
+_OF_ALL_SAMPLES = re.compile(
+    r"(f1|fbeta|precision|recall|roc_auc|average_precision|jaccard|cohen_kappa|matthews_corrcoef|r2)_score$"
+)
+"""Scores of scikit-learn that are ratios of sums over samples."""
+_RANDOM = re.compile(r"Random[A-Z]|(Rand|Auto)Augment$|TrivialAugment|AugMix$|ColorJitter$|(Horizontal|Vertical)Flip$")
 
 
 def _calls_model(source: Source, function: ast.AST) -> ast.Call | None:
@@ -115,10 +121,12 @@ def eval_mode_missing(source: Source) -> Iterator[Found]:
             model.train()
             return correct / len(loader.dataset)
     """
-    if re.search(r"\.eval\(\)|\.train\((mode=)?\w", source.around):
+    if source.mentions(r"\.eval\(\)|\.train\((mode=)?\w"):
         return
     for function in source.functions:
-        if _EVALUATES.match(function.name) and any(isinstance(node, Loop) for node in source.within(function)):
+        looped = any(isinstance(node, Loop) for node in source.within(function))
+        loaded = any(attribute(call) == "load_state_dict" for call in source.calls_in(function))
+        if (_EVALUATES.match(function.name) and looped) or (_PREDICTS.match(function.name) and loaded):
             call = _calls_model(source, function)
             if call is not None:
                 yield Found(call, f"{function.name} runs the model in training mode: nothing in the file calls eval()")
@@ -186,27 +194,52 @@ def mean_of_batch_means(source: Source) -> Iterator[Found]:
             return correct / total
     """
     for node in source.nodes:
-        if not (isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and isinstance(node.target, ast.Name)):
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and isinstance(node.target, ast.Name):
+            gathered, value = node.target.id, node.value
+        elif isinstance(node, ast.Call) and attribute(node) == "append" and len(node.args) == 1:
+            gathered, value = last_word(receiver(node)), node.args[0]
+        else:
             continue
-        values = ast.walk(node.value)
-        compared = any(isinstance(each, ast.Compare) and isinstance(each.ops[0], ast.Eq) for each in values)
-        averaged = any(isinstance(each, ast.Call) and attribute(each) == "mean" for each in ast.walk(node.value))
-        if compared and averaged and (place := _divided_by_batches(source, node)) is not None:
-            yield Found(place, f"{node.target.id} is a mean of batches' means, not of samples")
+        if gathered and (_is_share_of_hits(source, value) or _is_ratio(source, value)):
+            for place in source.within(source.scope(node)):
+                if _averages(source, place, gathered):
+                    yield Found(place, f"{gathered} is averaged over batches, not over samples")  # type: ignore[arg-type]
+                    break
 
 
-def _divided_by_batches(source: Source, gathered: ast.AugAssign) -> ast.BinOp | None:
-    """Where a sum is divided by the number of batches."""
-    for node in source.within(source.scope(gathered)):
-        if (
-            isinstance(node, ast.BinOp)
-            and isinstance(node.op, ast.Div)
-            and last_word(node.left) == last_word(gathered.target)
-        ):
-            if isinstance(node.right, ast.Call) and source.called(node.right) == "len" and node.right.args:
-                if re.search(r"loader|batches|^dl$|_dl$", last_word(node.right.args[0])):
-                    return node
-    return None
+def _is_share_of_hits(source: Source, value: ast.expr) -> bool:
+    """Whether a value is the mean of a comparison: the accuracy of a batch."""
+    nodes = list(ast.walk(source.origin(value)))
+    compared = any(isinstance(each, ast.Compare) and isinstance(each.ops[0], ast.Eq) for each in nodes)
+    return compared and any(isinstance(each, ast.Call) and attribute(each) == "mean" for each in nodes)
+
+
+def _is_ratio(source: Source, value: ast.expr) -> bool:
+    """Whether a value is one of those scores of a batch whose mean is another thing than the score of all batches."""
+    made = source.origin(value)
+    while isinstance(made, ast.Call) and attribute(made) == "item":
+        made = source.origin(receiver(made))
+    if not isinstance(made, ast.Call):
+        return False
+    name = source.called(made)
+    given = " ".join(source.code(each) for each in made.args)
+    perplexity = name in ("torch.exp", "math.exp") and re.search("loss|crit|nll|entropy", given)
+    return bool(perplexity or _OF_ALL_SAMPLES.search(name))
+
+
+def _averages(source: Source, node: ast.AST, gathered: str) -> bool:
+    """Whether an expression is the mean of what was gathered: over the loader's length, its own, or by a function."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        number = node.right
+        if not (isinstance(number, ast.Call) and source.called(number) == "len" and number.args):
+            return False
+        counted = last_word(number.args[0])
+        summed = node.left.args[0] if isinstance(node.left, ast.Call) and node.left.args else node.left
+        of_batches = counted == gathered or re.search(r"loader|batches|^dl$|_dl$", counted)
+        return last_word(summed) == gathered and bool(of_batches)
+    if isinstance(node, ast.Call) and last_word(node.func) in ("mean", "fmean", "average"):
+        return any(last_word(each) == gathered for each in ast.walk(node))
+    return False
 
 
 def augmented_validation(source: Source) -> Iterator[Found]:
@@ -229,10 +262,24 @@ def augmented_validation(source: Source) -> Iterator[Found]:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.value, ast.Call):
             name = last_word(node.targets[0])
             if re.search(r"(^|_)(val|valid|validation|test|eval)(_|set|data|$)", name) and "train" not in name:
-                for keyword in node.value.keywords:
-                    given = last_word(keyword.value)
-                    if keyword.arg and "transform" in keyword.arg and re.search(r"train(?!able|ed|er)", given):
-                        yield Found(keyword.value, f"{name} is augmented by {given}")
+                for given in node.value.keywords:
+                    if given.arg and "transform" in given.arg and _augments(source, given.value):
+                        yield Found(given.value, f"{name} is augmented by {source.code(given.value)[:40]}")
+
+
+def _augments(source: Source, transform: ast.expr) -> bool:
+    """Whether a transform is random, by the name of the training or by what it is composed of."""
+    made = source.origin(transform)
+    composed = any(
+        isinstance(each, ast.Call) and _RANDOM.match(last_word(each.func)) and not _is_certain(each)
+        for each in ast.walk(made)
+    )
+    return composed or bool(re.search(r"train(?!able|ed|er)", last_word(transform)))
+
+
+def _is_certain(call: ast.Call) -> bool:
+    """Whether a random transform always or never acts."""
+    return any(each.arg == "p" and ast.unparse(each.value) in ("0", "0.0", "1", "1.0") for each in call.keywords)
 
 
 def fit_before_split(source: Source) -> Iterator[Found]:
@@ -262,6 +309,116 @@ def fit_before_split(source: Source) -> Iterator[Found]:
                 if isinstance(value, ast.Call) and attribute(value) == "fit_transform" and value is not given:
                     if not re.search(r"label|encoder|binarizer|tokenizer|vocab", source.code(value.func).lower()):
                         yield Found(value, f"it is fitted on all samples, before line {split.lineno} splits them")
+    for call in source.calls:
+        held_out = argument(call, 0, "X") if attribute(call) == "fit_transform" else None
+        if held_out is not None and re.match(r"(x_?)?(val|valid|test)(_|$)", last_word(held_out).lower()):
+            fixed = replace(source, call.func, f"{source.code(receiver(call))}.transform")
+            yield Found(call, f"it is fitted on {source.code(held_out)}", (fixed,))
+
+
+def union_may_be_empty(source: Source) -> Iterator[Found]:
+    """An overlap that is 0 / 0 for an absent class.
+
+    Why: A class that neither prediction nor truth holds has an empty union: 0 / 0 = NaN, and the mean with it.
+    Fix: Leave absent classes out of the mean: skip them, or use nanmean.
+    Bad:
+        import numpy as np
+        def mean_iou(predicted, truth, classes):
+            ious = []
+            for c in range(classes):
+                intersection = ((predicted == c) & (truth == c)).sum()
+                union = ((predicted == c) | (truth == c)).sum()
+                ious.append(intersection / union)
+            return np.mean(ious)
+    Good:
+        import numpy as np
+        def mean_iou(predicted, truth, classes):
+            ious = []
+            for c in range(classes):
+                intersection = ((predicted == c) & (truth == c)).sum()
+                union = ((predicted == c) | (truth == c)).sum()
+                if union > 0:
+                    ious.append(intersection / union)
+            return np.mean(ious)
+    """
+    for node in source.nodes:
+        if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.right, ast.Name)):
+            continue
+        divided, by, scope = last_word(node.left).lower(), node.right.id, source.scope(node)
+        made = source.origin(node.right)
+        if not divided.startswith("inter") or not by.lower().startswith("union") or not isinstance(scope, Function):
+            continue
+        counts = isinstance(made, ast.Call) and attribute(made) == "sum"
+        guard = rf"nanmean|nan_to_num|isnan|errstate|(if|where|clamp|max\w*)\W.*\b{by}\b"
+        if counts and not re.search(guard, source.code(scope)):
+            yield Found(node, f"NaN for a class whose {by} is empty")
+
+
+def selected_on_test(source: Source) -> Iterator[Found]:
+    """A model chosen by its test score.
+
+    Why: The best of many test scores is no estimate of anything: it is too good by what the choice gained.
+    Fix: Choose by a validation set, and test once, at the end.
+    Bad:
+        import torch
+        def fit(model, train, evaluate, test_loader):
+            best = 0
+            for epoch in range(10):
+                train(model)
+                test_accuracy = evaluate(model, test_loader)
+                if test_accuracy > best:
+                    best = test_accuracy
+                    torch.save(model.state_dict(), "best.pt")
+    Good:
+        import torch
+        def fit(model, train, evaluate, val_loader):
+            best = 0
+            for epoch in range(10):
+                train(model)
+                val_accuracy = evaluate(model, val_loader)
+                if val_accuracy > best:
+                    best = val_accuracy
+                    torch.save(model.state_dict(), "best.pt")
+    """
+    if source.mentions(r"\b(val|valid|validation|dev)_?(loader|set|data|dl|loss|acc|score)"):
+        return
+    for node in source.nodes:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Compare):
+            words = [last_word(node.test.left), *(last_word(each) for each in node.test.comparators)]
+            chosen = any(re.match(r"test_", word) for word in words) and any("best" in word for word in words)
+            keeps = any(
+                source.called(call) == "torch.save" or attribute(call) == "state_dict"
+                for call in ast.walk(node)
+                if isinstance(call, ast.Call)
+            )
+            if chosen and keeps:
+                yield Found(node, f"{' and '.join(word for word in words if word)} decide which weights are kept")
+
+
+def validation_drops_samples(source: Source) -> Iterator[Found]:
+    """An evaluation that leaves samples out.
+
+    Why: drop_last leaves out what does not fill a batch: the score is that of another set, and another one for each
+    batch size.
+    Fix: Drop nothing where scores are computed.
+    Bad:
+        from torch.utils.data import DataLoader
+        def build(data):
+            val_loader = DataLoader(data, batch_size=32, drop_last=True)
+            return val_loader
+    Good:
+        from torch.utils.data import DataLoader
+        def build(data):
+            val_loader = DataLoader(data, batch_size=32)
+            return val_loader
+    """
+    for node in source.nodes:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            name, call = last_word(node.targets[0]), node.value
+            if source.called(call).endswith("DataLoader") and re.match(r"(val|valid|validation|test|eval)_", name):
+                given = keyword(call, "drop_last")
+                if isinstance(given, ast.Constant) and given.value is True:
+                    yield Found(given, f"{name} drops its last batch", (replace(source, given, "False"),))
 
 
 RULES = [
@@ -273,5 +430,8 @@ RULES = [
         mean_of_batch_means,
         augmented_validation,
         fit_before_split,
+        union_may_be_empty,
+        selected_on_test,
+        validation_drops_samples,
     )
 ]

@@ -53,10 +53,86 @@ def loss_not_wired(source: Source) -> Iterator[Found]:
             if not (isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)):
                 continue
             name = node.targets[0].id
-            if not _LOSS.search(name) or _RECORD.search(name) or name in reached:
+            if not (_LOSS.search(name) or _is_criterion(node.value)) or _RECORD.search(name) or name in reached:
                 continue
             if _is_computed(source, node.value) and not _without_gradient(source, node):
                 yield Found(node, f"{name} does not reach the loss of line {differentiated[0].lineno}")
+        yield from _parts_left_out(source, scope, differentiated)
+    yield from _left_behind(source)
+
+
+def _is_criterion(value: ast.expr) -> bool:
+    """Whether a value is what a loss function returns, by its name."""
+    named = re.compile(r"^(ce|bce|mse|l1|dice|focal|kl)$|criterion$|^crit$|(^|_)loss(_fn|_func)?$|cross_entropy")
+    return isinstance(value, ast.Call) and bool(named.search(last_word(value.func)))
+
+
+def _parts_left_out(source: Source, scope: Function, differentiated: list[ast.expr]) -> Iterator[Found]:
+    """Losses that a function of the file returns by name, where only some of them are differentiated."""
+    for loss in differentiated:
+        part = _value(source, loss)
+        if not (isinstance(part, ast.Subscript) and isinstance(part.value, ast.Name)):
+            continue
+        name = part.value.id
+        made = source.origin(part.value)
+        keys = _keys(source, last_word(made.func)) if isinstance(made, ast.Call) else set()
+        parts = [node for node in source.within(scope) if isinstance(node, ast.Subscript)]
+        read = {
+            node.slice.value for node in parts if last_word(node.value) == name and isinstance(node.slice, ast.Constant)
+        }
+        summed = re.search(rf"sum\(.*\b{name}\b|\+= .*\b{name}\b|return {name}\b", source.code(scope))
+        left = sorted(keys - read)
+        if read and left and not summed:
+            yield Found(source.statement(part), f"{', '.join(left)} of {name} is never differentiated")
+
+
+def _value(source: Source, loss: ast.expr) -> ast.expr:
+    """What a loss was last assigned."""
+    if isinstance(loss, ast.Name):
+        for node in source.within(source.scope(loss)):
+            if isinstance(node, ast.Assign) and last_word(node.targets[0]) == loss.id:
+                return node.value
+    return loss
+
+
+def _keys(source: Source, function: str) -> set[str]:
+    """The names under which a function of the file returns losses."""
+    keys = set()
+    for each in source.functions:
+        if each.name == function and "loss" in function:
+            for node in source.within(each):
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+                    keys |= {node.targets[0].slice.value} if isinstance(node.targets[0].slice, ast.Constant) else set()
+                elif isinstance(node, ast.Return) and isinstance(node.value, ast.Dict):
+                    keys |= {key.value for key in node.value.keys if isinstance(key, ast.Constant)}
+    return {key for key in keys if isinstance(key, str) and not re.search(r"acc|metric|total|iou|n_|num", key)}
+
+
+def _left_behind(source: Source) -> Iterator[Found]:
+    """Losses that a function computes and does not use, where it returns another."""
+    for scope in source.functions:
+        returned = [node.value for node in source.within(scope) if isinstance(node, ast.Return) and node.value]
+        if not any(_LOSS.search(last_word(each)) for value in returned for each in ast.walk(value)):
+            continue
+        read = {
+            node.id
+            for node in ast.walk(scope)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and not _is_recorded(source, node)
+        }
+        for node in source.within(scope):
+            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+                counts = _LOSS.search(name) and not _RECORD.search(name) and name not in read
+                if counts and _is_computed(source, node.value) and not _without_gradient(source, node):
+                    yield Found(node, f"{name} is not part of what {scope.name} returns")
+
+
+def _is_recorded(source: Source, name: ast.Name) -> bool:
+    """Whether a use of a variable only records its value: `loss.item()`, `loss.detach()`, `float(loss)`."""
+    around = source.parent(name)
+    if isinstance(around, ast.Attribute):
+        return around.attr in ("item", "detach")
+    return isinstance(around, ast.Call) and last_word(around.func) in ("float", "print")
 
 
 def _handed_on(source: Source, scope: Function) -> list[ast.expr]:
@@ -154,11 +230,14 @@ def trained_without_graph(source: Source) -> Iterator[Found]:
             if (
                 isinstance(node, ast.Assign | ast.AnnAssign)
                 and isinstance(node.value, ast.Call)
-                and source.called(node.value) in ("torch.tensor", "torch.autograd.Variable")
-                and _requires_grad(node.value)
+                and _starts_a_graph(source, node.value)
                 and any(_LOSS.search(name) for name in _assigned(node) & reached)
             ):
                 yield Found(node, "a new tensor has no graph: no gradient reaches the model")
+    for call in source.calls:
+        numbers = {attribute(each) for given in call.args for each in ast.walk(given) if isinstance(each, ast.Call)}
+        if _starts_a_graph(source, call) and numbers & {"item", "tolist", "numpy"}:
+            yield Found(source.statement(call), "a new tensor has no graph: no gradient reaches the model")
 
 
 def _is_loss_of(source: Source, call: ast.Call, reached: set[str]) -> bool:
@@ -174,9 +253,11 @@ def _assigned(node: ast.Assign | ast.AnnAssign) -> set[str]:
     return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
-def _requires_grad(call: ast.Call) -> bool:
+def _starts_a_graph(source: Source, call: ast.Call) -> bool:
+    """Whether a call makes a new tensor that wants a gradient."""
     given = keyword(call, "requires_grad")
-    return isinstance(given, ast.Constant) and given.value is True
+    makes = source.called(call) in ("torch.tensor", "torch.autograd.Variable")
+    return makes and isinstance(given, ast.Constant) and given.value is True
 
 
 def item_in_loss(source: Source) -> Iterator[Found]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from dlcoder.review.rule import Edit, Found, give, replace, rule
-from dlcoder.review.source import Source, argument, attribute, keyword, last_word, unpacks
+from dlcoder.review.source import Source, argument, attribute, keyword, last_word, receiver, unpacks
 
 _CROSS_ENTROPY = ("functional.cross_entropy", "nn.CrossEntropyLoss")
 _WITH_LOGITS = ("functional.binary_cross_entropy_with_logits", "nn.BCEWithLogitsLoss", "sigmoid_focal_loss")
@@ -54,35 +54,54 @@ def _argument_of(node: ast.Call) -> ast.expr | None:
 
 def _model_ends_in(source: Source, value: ast.AST, *activations: str) -> ast.expr | None:
     """The activation that a model of this file ends in, where `value` is the output of such a model."""
-    if not isinstance(value, ast.Call):
-        return None
-    for made in source.made_by(value.func):
-        owner = source.classes.get(made)
-        forward = source.method(owner, "forward") if owner else None
-        if forward is None:
-            continue
-        returned = [node.value for node in source.within(forward) if isinstance(node, ast.Return) and node.value]
-        for each in returned:
-            end = source.origin(each)
-            if _is(source, end, *activations):
-                return end
-            if isinstance(end, ast.Call) and (last := _last_of_sequential(source, end.func, owner)) is not None:
-                if source.called(last).endswith(activations):
-                    return last
+    for end in _ends(source, value):
+        if _is(source, end, *activations) or source.called(end).endswith(activations):
+            return end
     return None
 
 
-def _last_of_sequential(source: Source, module: ast.AST, owner: ast.ClassDef | None) -> ast.Call | None:
-    for node in ast.walk(owner) if owner else ():
+def _ends(source: Source, value: ast.AST, depth: int = 3) -> Iterator[ast.Call]:
+    """What the output of a model of this file comes from: the calls that its forward returns, and their last layers."""
+    if not isinstance(value, ast.Call) or not depth:
+        return
+    if (last := _last_layer(source, value.func, source.tree)) is not None:
+        yield last
+    for owner in _models(source, value):
+        forward = source.method(owner, "forward")
+        for node in source.within(forward) if forward else ():
+            end = source.origin(node.value) if isinstance(node, ast.Return) and node.value else None
+            if isinstance(end, ast.Call):
+                yield end
+                if (last := _last_layer(source, end.func, owner)) is not None:
+                    yield last
+                yield from _ends(source, end, depth - 1)
+
+
+def _models(source: Source, call: ast.Call) -> list[ast.ClassDef]:
+    """The classes of the file that a call may be of: a module itself, what a variable holds, or the only model."""
+    if last_word(call.func) == "self":
+        owner = source.owner(call)
+        return [owner] if owner else []
+    made = source.made_by(call.func)
+    models = [owner for owner in source.classes.values() if source.is_module(owner)]
+    if made:
+        return [owner for owner in source.classes.values() if owner.name in made]
+    given = re.search(r"(^|_)(model|net|network|classifier)$", last_word(call.func))
+    return models if given and len(models) == 1 else []
+
+
+def _last_layer(source: Source, module: ast.AST, within: ast.AST) -> ast.Call | None:
+    """The last layer of a sequence that a name stands for, or the one layer that it stands for."""
+    for node in ast.walk(within):
         if (
             isinstance(node, ast.Assign)
             and last_word(node.targets[0]) == last_word(module)
             and isinstance(node.value, ast.Call)
-            and source.called(node.value).endswith("nn.Sequential")
-            and node.value.args
-            and isinstance(node.value.args[-1], ast.Call)
         ):
-            return node.value.args[-1]
+            if not source.called(node.value).endswith("nn.Sequential"):
+                return node.value
+            if node.value.args and isinstance(node.value.args[-1], ast.Call):
+                return node.value.args[-1]
     return None
 
 
@@ -168,6 +187,32 @@ def probabilities_to_nll(source: Source) -> Iterator[Found]:
             yield Found(value, f"{last_word(call.func)} is given probabilities, and expects their logarithm", edits)
 
 
+def nll_of_logits(source: Source) -> Iterator[Found]:
+    """Logits where log-probabilities belong.
+
+    Why: NLL picks the target's value and negates it. Of logits, it falls without bound as all
+    of them grow.
+    Fix: Use cross entropy, or log_softmax before.
+    Bad:
+        import torch.nn.functional as F
+        from torch import nn
+        model = nn.Sequential(nn.Flatten(), nn.Linear(8, 3))
+        def loss(x, y):
+            return F.nll_loss(model(x), y)
+    Good:
+        import torch.nn.functional as F
+        from torch import nn
+        model = nn.Sequential(nn.Flatten(), nn.Linear(8, 3))
+        def loss(x, y):
+            return F.cross_entropy(model(x), y)
+    Reference: https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
+    """
+    for call, first in _given(source, *_NLL):
+        ends = list(_ends(source, source.origin(first)))
+        if ends and source.called(ends[-1]).endswith("nn.Linear"):
+            yield Found(call, "it is given the output of a linear layer")
+
+
 def log_of_softmax(source: Source) -> Iterator[Found]:
     """The logarithm of a softmax or sigmoid.
 
@@ -187,14 +232,15 @@ def log_of_softmax(source: Source) -> Iterator[Found]:
         if not (source.called(call) == "torch.log" or (attribute(call) == "log" and not call.args)):
             continue
         inside = call.args[0] if call.args else getattr(call.func, "value", None)
-        if inside is None or not isinstance(inside, ast.Call):
+        if inside is None:
             continue
+        squashed = source.origin(inside)
         for names, stable in ((_SOFTMAX, "log_softmax"), (_SIGMOID, "logsigmoid")):
-            if _is(source, inside, *names):
+            if isinstance(squashed, ast.Call) and _is(source, squashed, *names):
                 yield Found(
                     call,
                     f"log of {names[0].rpartition('.')[2]} is -inf where the probability rounds to 0",
-                    _stable(source, call, inside, stable),
+                    _stable(source, call, squashed, stable) if squashed is inside else (),
                 )
 
 
@@ -229,24 +275,42 @@ def mean_over_mask(source: Source) -> Iterator[Found]:
     for call in source.calls:
         if attribute(call) != "mean" and source.called(call) != "torch.mean":
             continue
-        inside = (
-            call.args[0] if source.called(call) == "torch.mean" and call.args else getattr(call.func, "value", None)
-        )
-        if len(call.args) > (source.called(call) == "torch.mean") or call.keywords or inside is None:
+        function = source.called(call) == "torch.mean"
+        inside = call.args[0] if function and call.args else getattr(call.func, "value", None)
+        if inside is None or (mask := _masked_by(source, inside)) is None:
             continue
-        product = source.origin(inside)
-        if isinstance(product, ast.BinOp) and isinstance(product.op, ast.Mult):
-            for mask in (product.right, product.left):
-                if _MASK.search(last_word(_plain(mask))):
-                    text = source.code(inside)
-                    whole = text if isinstance(inside, ast.Name) or text.startswith("(") else f"({text})"
-                    fixed = f"{whole}.sum() / {source.code(mask)}.sum().clamp(min=1)"
-                    yield Found(
-                        call,
-                        f"the mean divides by all elements, also by those that {source.code(mask)} leaves out",
-                        (replace(source, call, fixed),) if isinstance(mask, ast.Name) else (),
-                    )
-                    break
+        over_all = len(call.args) == function and not call.keywords
+        if over_all or _is_of_tokens(mask, argument(call, int(function), "dim")):
+            text = source.code(inside)
+            whole = text if isinstance(inside, ast.Name) or text.startswith("(") else f"({text})"
+            fixed = f"{whole}.sum() / {source.code(mask)}.sum().clamp(min=1)"
+            yield Found(
+                call,
+                f"the mean divides by all elements, also by those that {source.code(mask)} leaves out",
+                (replace(source, call, fixed),) if isinstance(mask, ast.Name) and over_all else (),
+            )
+    for node in source.nodes:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.right, ast.Call):
+            counts_all = attribute(node.right) in ("numel", "nelement")
+            if counts_all and isinstance(node.left, ast.Call) and attribute(node.left) == "sum":
+                if (mask := _masked_by(source, receiver(node.left))) is not None:
+                    yield Found(node, f"it divides by all elements, also by those that {source.code(mask)} leaves out")
+
+
+def _masked_by(source: Source, value: ast.expr) -> ast.expr | None:
+    """The mask that a value was multiplied by."""
+    product = source.origin(value)
+    if isinstance(product, ast.BinOp) and isinstance(product.op, ast.Mult):
+        masks = (each for each in (product.right, product.left) if _MASK.search(last_word(_plain(each))))
+        return next(masks, None)
+    return None
+
+
+def _is_of_tokens(mask: ast.expr, axis: ast.expr | None) -> bool:
+    """Whether a mean over axis 1 pools tokens that a mask (B, L, 1) has left out."""
+    over = isinstance(axis, ast.Constant) and axis.value == 1
+    widened = re.search(r"unsqueeze\(\s*(dim=)?(-1|2)\)|\[(:, :|\.\.\.), None\]", ast.unparse(mask))
+    return over and bool(widened)
 
 
 def _plain(node: ast.AST) -> ast.AST:
@@ -333,6 +397,7 @@ RULES = [
         double_softmax,
         sigmoid_before_logits,
         probabilities_to_nll,
+        nll_of_logits,
         log_of_softmax,
         mean_over_mask,
         division_by_empty_mask,

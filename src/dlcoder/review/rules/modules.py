@@ -289,7 +289,8 @@ def argument_without_effect(source: Source) -> Iterator[Found]:
         if init is None or not source.is_module(owner) or not source.method(owner, "forward"):
             continue
         read = {node.id for node in ast.walk(init) if isinstance(node, ast.Name)}
-        if read & {"locals", "vars"}:
+        hyperparameters = any(attribute(call) == "save_hyperparameters" for call in source.calls_in(init))
+        if hyperparameters or read & {"locals", "vars"}:
             continue
         for given in [*init.args.args[1:], *init.args.kwonlyargs]:
             if given.arg not in read | _OF_AN_INTERFACE and not given.arg.startswith("_"):

@@ -30,6 +30,8 @@ def option_never_read(source: Source) -> Iterator[Found]:
             args = parser.parse_args()
             print(args.lr)
     """
+    yield from _fields_never_read(source)
+    yield from _arguments_never_read(source)
     if not any(attribute(call) in ("parse_args", "parse_known_args") for call in source.calls) or _escapes(source):
         return
     read = {node.attr for node in source.nodes if isinstance(node, ast.Attribute)}
@@ -42,6 +44,41 @@ def option_never_read(source: Source) -> Iterator[Found]:
             kept = str(dest.value) if isinstance(dest, ast.Constant) else name.lstrip("-").replace("-", "_")
             if name and kept not in read and f".{kept}" not in source.around and not _is_for_others(call, kept):
                 yield Found(call, f"nothing reads {kept}")
+
+
+def _fields_never_read(source: Source) -> Iterator[Found]:
+    """Fields of a dataclass of settings that nothing reads, where the training is in view and takes them by name."""
+    as_a_whole = r"asdict|vars\(|fields\(|__dict__|getattr\(|\*\*\s*(self\.)?(cfg|config|settings)"
+    for owner in source.classes.values():
+        settings = re.search(r"(Config|Settings|Options|Args|Arguments|HParams|Hyperparameters)$", owner.name)
+        decorators = (each.func if isinstance(each, ast.Call) else each for each in owner.decorator_list)
+        if not settings or "dataclass" not in map(last_word, decorators):
+            continue
+        if source.mentions(as_a_whole) or not source.mentions(r"\.backward\(|training_step"):
+            return
+        for node in owner.body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                if not source.mentions(rf"\.{node.target.id}\b"):
+                    yield Found(node, f"nothing reads {node.target.id}")
+
+
+def _arguments_never_read(source: Source) -> Iterator[Found]:
+    """Settings that a training, or a command of click, takes and does not use."""
+    for function in source.functions:
+        command = any(
+            isinstance(each, ast.Call) and attribute(each) in ("option", "argument") for each in function.decorator_list
+        )
+        training = any(attribute(call) == "backward" for call in source.calls_in(function))
+        if source.scope(function) is not source.tree or source.owner(function) or not (command or training):
+            continue
+        read = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+        if read & {"locals", "vars"}:
+            continue
+        plain = function.args.args
+        settings = plain if command else plain[len(plain) - len(function.args.defaults) :]
+        for given in [*settings, *function.args.kwonlyargs]:
+            if given.arg not in read and not given.arg.startswith("_"):
+                yield Found(function, f"nothing reads {given.arg} of {function.name}")
 
 
 def _is_for_others(call: ast.Call, name: str) -> bool:
@@ -73,6 +110,29 @@ def _escapes(source: Source) -> bool:
     )
     main = any(isinstance(node, ast.If) and "__main__" in ast.dump(node.test) for node in source.tree.body)
     return parsed and not main
+
+
+def bool_of_text(source: Source) -> Iterator[Found]:
+    """An option that cannot be switched off.
+
+    Why: type=bool calls bool() on the text, and bool("False") is True: every value but the empty one means yes.
+    Fix: action="store_true", or argparse.BooleanOptionalAction.
+    Bad:
+        import argparse
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--amp", type=bool, default=False)
+        print(parser.parse_args().amp)
+    Good:
+        import argparse
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--amp", action=argparse.BooleanOptionalAction, default=False)
+        print(parser.parse_args().amp)
+    Reference: https://docs.python.org/3/library/argparse.html#type
+    """
+    for call in source.calls:
+        kind = keyword(call, "type") if attribute(call) == "add_argument" else None
+        if isinstance(kind, ast.Name) and kind.id == "bool":
+            yield Found(call, "'--option False' sets it to True")
 
 
 def unseeded(source: Source) -> Iterator[Found]:
@@ -202,5 +262,13 @@ def data_attribute(source: Source) -> Iterator[Found]:
 
 RULES = [
     rule(find)
-    for find in (option_never_read, unseeded, debugging_left_on, retired_amp, retired_reduction, data_attribute)
+    for find in (
+        option_never_read,
+        bool_of_text,
+        unseeded,
+        debugging_left_on,
+        retired_amp,
+        retired_reduction,
+        data_attribute,
+    )
 ]
