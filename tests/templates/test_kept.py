@@ -25,7 +25,7 @@ print(hash(tuple(sorted(files.items()))))
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "dlcoder/rendered.json"
+    return tmp_path / "dlcoder/rendered"
 
 
 def test_a_second_process_renders_the_same_without_loading_what_rendered_it(file: Path) -> None:
@@ -40,14 +40,15 @@ def test_a_second_process_renders_the_same_without_loading_what_rendered_it(file
 
 def test_what_is_saved_is_there_for_the_next(file: Path) -> None:
     kept = Kept()
-    kept.put("made", "kind", "of this")
+    kept.put("made\nof ü", "kind", "of this")
+    kept.put("", "empty")
     kept.save()
-    assert Kept().get("kind", "of this") == "made"
+    assert (Kept().get("kind", "of this"), Kept().get("empty")) == ("made\nof ü", "")
     assert Kept().get("kind", "of that") is None
-    assert [path.name for path in file.parent.iterdir()] == ["rendered.json"]
+    assert [path.name for path in file.parent.iterdir()] == ["rendered"]
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"made_by": "x"}', '{"made_by": "x", "texts": [1]}'])
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"made_by": "x"}', '{"made_by": "x", "lengths": [1]}\na'])
 def test_a_damaged_file_counts_as_none(file: Path, damage: str) -> None:
     file.parent.mkdir()
     file.write_text(damage)
@@ -58,8 +59,16 @@ def test_what_another_version_made_is_not_used(file: Path) -> None:
     kept = Kept()
     kept.put("made", "key")
     kept.save()
-    content = json.loads(file.read_text())
-    file.write_text(json.dumps({**content, "made_by": "another"}))
+    head, text = file.read_text().split("\n")
+    file.write_text(json.dumps({**json.loads(head), "made_by": "another"}) + f"\n{text}")
+    assert Kept().get("key") is None
+
+
+def test_a_file_that_was_cut_off_is_not_used(file: Path) -> None:
+    kept = Kept()
+    kept.put("made", "key")
+    kept.save()
+    file.write_bytes(file.read_bytes()[:-1])
     assert Kept().get("key") is None
 
 
