@@ -31,6 +31,24 @@ CASES = {
         "env-api-removed",
         "NotImplementedError: Support for `validation_epoch_end` has been removed in v2.0.0.\n",
     ),
+    "a generator of another numpy": (
+        "env-numpy",
+        "AttributeError: 'mtrand.RandomState' object has no attribute 'permuted'\n",
+    ),
+    "a file of weights with another number of layers": (
+        "ckpt-key-mismatch",
+        "ValueError: Layer count mismatch when loading weights from file. Model expected 9 layers, found 8 saved "
+        "layers.\n",
+    ),
+    "a layer whose saved variables are not there": (
+        "ckpt-key-mismatch",
+        "ValueError: Layer 'dense_3' expected 2 variables, but received 0 variables during loading.\n",
+    ),
+    "a saved weight of another shape": (
+        "ckpt-size-mismatch",
+        "ValueError: Shape mismatch in layer #4 (named out) for weight out/kernel. Weight expects shape (64, 3). "
+        "Received saved weight with shape (64, 10)\n",
+    ),
     "a part of numpy by its module": (
         "env-numpy",
         "AttributeError: module 'numpy.typing' has no attribute 'NDArray'\n",
@@ -223,3 +241,28 @@ def test_a_problem_of_the_machine_speaks_for_its_cause():
     found = diagnose(log=log, environment="Disks: / 9 GiB free\nshm-too-small: /dev/shm is only 64 MiB.")
     assert found.hypotheses[0].cause == "shm-too-small"
     assert ("environment", 2) in [(item.source, item.line) for item in found.hypotheses[0].evidence]
+
+
+@pytest.mark.parametrize(
+    "warning",
+    [
+        "The model and loaded state dict do not match exactly\n\nsize mismatch for head.fc.weight: copying a param "
+        "with shape torch.Size([1000, 64]) from checkpoint, the shape in current model is torch.Size([7, 64]).",
+        "The model and loaded state dict do not match exactly\n\n"
+        "unexpected key in source state_dict: fc.weight, fc.bias",
+        "Skip loading parameter 'roi_heads.box_predictor.cls_score.weight' to the model due to incompatible shapes: "
+        "(81, 64) in the checkpoint but (3, 64) in the model!",
+        "are newly initialized because the shapes did not match:\n- classifier.weight: found shape torch.Size([9, 64]) "
+        "in the checkpoint and torch.Size([5, 64]) in the model instantiated",
+    ],
+)
+def test_a_head_for_other_classes_may_be_left_out(warning: str) -> None:
+    assert diagnose(f"{warning}\n{STEPS}").status == "healthy"
+
+
+def test_a_body_that_is_left_out_is_told() -> None:
+    warning = (
+        "The model and loaded state dict do not match exactly\n\nunexpected key in source state_dict: "
+        "backbone.conv1.weight, fc.weight\nmissing keys in source state_dict: conv1.weight"
+    )
+    assert diagnose(f"{warning}\n{STEPS}").hypotheses[0].cause == "ckpt-not-loaded"

@@ -32,6 +32,11 @@ SAID = {
     "Images of one patient are in both training and validation, the scores overlap": "train-eval-gap",
     "Perplexity decreases for ten thousand steps, but then it rises again": "overfitting",
     "两台机器 启动之后一直卡住不动": "dist-rdzv-unreachable",
+    "A few broken annotations seem to cause the nan": "nan-bad-data",
+    "The learning rate is tiny, 3e-8, and the accuracy still is 0 after a dozen epochs": "not-learning-lr",
+    "I ran it five times and the results are different, although I fix all seeds": "irreproducible",
+    "The mIoU is suspiciously high, far better than in the paper": "metric-bug",
+    "训练时准确率有95%, 但是单独预测的时候准确率很低": "train-eval-gap",
 }
 
 
@@ -61,3 +66,23 @@ def test_what_to_paste_fits_the_complaint() -> None:
     assert any("precision in use" in wanted for wanted in nan)
     hang = diagnose("", context="Training is stuck at the first batch with num_workers=4").missing
     assert any("py-spy" in wanted for wanted in hang)
+
+
+@pytest.mark.parametrize("words", ["CUDA out of memory", "'CUDA out of memory'"])
+def test_memory_that_a_change_spared_is_not_the_failure(words: str) -> None:
+    _, scored = judge("", f"I halved the batch to avoid {words}, and now the accuracy is chance, the loss never falls")
+    assert scored[0].cause in ("not-learning-bug", "not-learning-lr")
+
+
+def test_a_step_skipped_now_and_then_is_no_failure() -> None:
+    words = "Every few steps it says 'Gradient overflow. Skipping step, loss scaler 0 reducing loss scale to 65536.0'"
+    assert judge("", words)[0] == "healthy"
+
+
+def test_validation_that_goes_up_and_down_is_no_divergence() -> None:
+    scored = judge("", "The training loss falls; the validation loss keeps increasing and decreasing, 0.3 to 0.4")[1]
+    assert scored[0].cause == "overfitting"
+
+
+def test_words_within_words_are_not_read() -> None:
+    assert judge("", "Larger boxes somehow change the score by Zhang et al.")[1] == []

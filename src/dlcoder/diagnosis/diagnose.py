@@ -39,7 +39,14 @@ _NO_CRASH = {
     "unavailable.words",
     "unavailable.integrated",
 }
-_KNOWN_WARNINGS = ("warn.deprecated", "warn.rnn-chunks", "lr.order-warning", "lr.override-warning")
+_KNOWN_WARNINGS = (
+    "warn.deprecated",
+    "warn.rnn-chunks",
+    "lr.order-warning",
+    "lr.override-warning",
+    "ckpt.head-new",
+    "amp.overflow",
+)
 _COMPLAINTS = ("hang.words", "dlhang.words", "native.words", "flat.words")
 _DEGRADED = {
     "not-learning-lr",
