@@ -51,6 +51,13 @@ def test_data_that_was_checked_is_not_blamed() -> None:
     assert scored[0].cause == "nan-lr-too-high"
 
 
+def test_memory_that_many_evaluations_eat_up_is_a_leak_and_a_first_one_that_does_not_fit_is_none() -> None:
+    log = "RuntimeError: CUDA error: out of memory"
+    _, late = judge(log, "It fills up after 140 epochs, I suspect a memory leak in the validation loop")
+    _, first = judge(log, "Training fits, but it runs out of memory in the first validation")
+    assert (late[0].cause, first[0].cause) == ("oom-leak", "oom-eval")
+
+
 def test_words_alone_never_make_a_run_healthy() -> None:
     assert diagnose("", context="The code runs fine. I would like to understand why.").status == "unknown"
 
