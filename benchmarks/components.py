@@ -1,9 +1,10 @@
 """Each loss against the best public implementation that installs: time and memory of forward and backward, as ratios.
 
-`python benchmarks/components.py [NAME...]` prints a Markdown table. It needs the extra `published`. Both sides run in
-turn in one process and thread, the least CPU time of each counts, which other programs disturb little; memory is the
-peak of what tensors hold above their inputs, as the allocator reports it. Fails if a ratio is above 1.2, if more than
-one row in ten is above 1, or if the chunked next-token loss takes more than a quarter of the memory of the plain one.
+`python benchmarks/components.py [NAME...]` prints a Markdown table. It needs the extra `published`. A loss that no
+package offers is measured against its formula, as one writes it in PyTorch (`plain_losses.py`). Both sides run in turn
+in one process and thread, the least CPU time of each counts, which other programs disturb little; memory is the peak of
+what tensors hold above their inputs, as the allocator reports it. Fails if a ratio is above 1.2, if more than one row
+in ten is above 1, or if the chunked next-token loss takes more than a quarter of the memory of the plain one.
 """
 
 import sys
@@ -15,6 +16,7 @@ from functools import partial
 
 import kornia.losses as kornia
 import monai.losses as monai
+import plain_losses
 import pytorch_metric_learning.losses as metric_learning
 import torch
 import torch.nn.functional as F
@@ -32,12 +34,17 @@ from dlcoder.templates.components.losses import (
     barlow_twins,
     beta_vae,
     binary_cross_entropy,
+    boundary,
     box_iou,
     charbonnier,
     cross_entropy,
     dice,
     dice_cross_entropy,
+    diffusion,
+    dino,
     distillation,
+    dpo,
+    fcos,
     focal,
     gan,
     generalized_dice,
@@ -46,6 +53,8 @@ from dlcoder.templates.components.losses import (
     mae_reconstruction,
     next_token,
     nt_xent,
+    ohem_cross_entropy,
+    region_consensus,
     sigmoid_focal,
     smooth_l1,
     ssim,
@@ -54,8 +63,11 @@ from dlcoder.templates.components.losses import (
     tversky,
     vicreg,
 )
+from dlcoder.templates.components.models.fcos import locations
 
 Loss = Callable[..., Tensor]
+PLAIN = "plain torch"
+"""The formula itself, where no package has the loss."""
 SECONDS, ROUNDS = 2.0, 7
 """How long a row may go on being timed, and how often each side runs at least."""
 
@@ -156,6 +168,13 @@ def boxes(n: int = 20_000) -> tuple[Tensor, Tensor]:
     return first, first + 4 * torch.rand(n, 4)
 
 
+def locations_of_a_detector(size: int = 256, classes: int = 32) -> tuple[Tensor, ...]:
+    """What FCOS says of four images, and where its locations are."""
+    places = locations(size, size)
+    count = len(places)
+    return torch.randn(4, count, classes), 1 + 40 * torch.rand(4, count, 4), torch.randn(4, count), places
+
+
 # Peers that are not called as a loss is.
 
 
@@ -223,7 +242,7 @@ def distilled(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def cases() -> dict[str, Case]:
-    """Every loss that has a public counterpart."""
+    """Every loss of the catalogue."""
     one_hot = {"to_onehot_y": True, "softmax": True}
     return {
         "cross_entropy": Case(
@@ -346,10 +365,54 @@ def cases() -> dict[str, Case]:
             {"MONAI": _monai_hinge()},
             partial(pair, 64, 1, 64, 64),
         ),
+        **plain_cases(),
         "next_token": Case(
             next_token.NextTokenLoss(chunk=128),
             {"torch": whole_next_token},
             lambda: (torch.randn(1024, 64), torch.randn(128_000, 64) / 8, torch.randint(128_000, (1024,))),
+        ),
+    }
+
+
+def plain_cases() -> dict[str, Case]:
+    """Losses that no package offers, against their formulas."""
+    alpha_bar = torch.linspace(0.9999, 0.001, 1000)
+    dino_loss = dino.DINOLoss(4096)
+    return {
+        "boundary": Case(
+            boundary.BoundaryLoss(),
+            {PLAIN: plain_losses.boundary},
+            lambda: (*pixels(), 20 * torch.randn(4, 19, 256, 256)),
+            constant=2,
+        ),
+        "diffusion": Case(
+            diffusion.DiffusionLoss(alpha_bar),
+            {PLAIN: partial(plain_losses.diffusion, alpha_bar=alpha_bar)},
+            lambda: (*(torch.randn(64, 3, 64, 64) for _ in range(3)), torch.randint(1000, (64,))),
+            constant=3,
+        ),
+        "dino": Case(
+            dino_loss,
+            {PLAIN: lambda student, teacher: plain_losses.dino(student, teacher, dino_loss.center)},
+            lambda: (torch.randn(10, 64, 4096), torch.randn(2, 64, 4096)),
+            constant=1,
+        ),
+        "dpo": Case(dpo.DPOLoss(), {PLAIN: plain_losses.dpo}, lambda: tuple(torch.randn(4, 2**16)), constant=2),
+        "fcos": Case(
+            fcos.FCOSLoss(),
+            {PLAIN: plain_losses.fcos},
+            lambda: (
+                *locations_of_a_detector(),
+                torch.cat([boxes(8)[0]] * 4).view(4, 8, 4),
+                torch.arange(32).view(4, 8),
+            ),
+            constant=3,
+        ),
+        "ohem_cross_entropy": Case(
+            ohem_cross_entropy.OhemCrossEntropyLoss(), {PLAIN: plain_losses.ohem_cross_entropy}, pixels
+        ),
+        "region_consensus": Case(
+            region_consensus.RegionConsensusLoss(19), {PLAIN: plain_losses.region_consensus}, pixels
         ),
     }
 
@@ -364,6 +427,8 @@ def main(names: list[str]) -> int:
     """Measure, print, judge."""
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
+    if missing := {c.id.removeprefix("losses/") for c in catalogue().values() if c.kind == "losses"} - set(cases()):
+        sys.exit(f"There is no row for {', '.join(sorted(missing))}.")
     print("| loss | ms | against | time | memory (MB) | against | memory ratio |")
     print("|---|---|---|---|---|---|---|")
     ratios = {}
@@ -377,8 +442,7 @@ def main(names: list[str]) -> int:
         print(
             f"{row}| {memory[''] / 1e6:.2f} | {small} {memory[small] / 1e6:.2f} | {ratios[name][1]:.2f} |", flush=True
         )
-    alone = {c.id.removeprefix("losses/") for c in catalogue().values() if c.kind == "losses"} - set(cases())
-    print(f"\nNo public counterpart installs for {', '.join(sorted(alone))}.")
+    print(f"\nNo public counterpart installs for {', '.join(plain_cases())}: these run against their formulas.")
     return judge(ratios)
 
 

@@ -94,7 +94,7 @@ def class_sums(
     hits, predicted = _ClassSums.apply(  # type: ignore[no-untyped-call]
         logits.flatten(2), index, valid
     )
-    truth = sum_by_index(valid.to(logits.dtype), index, logits.shape[1])
+    truth = _sum_by_class(valid.to(logits.dtype), index, logits.shape[1])
     return hits, predicted, truth
 
 
@@ -111,7 +111,7 @@ class _ClassSums(torch.autograd.Function):
         probs = logits.softmax(dim=1).mul_(valid.unsqueeze(1))
         hit = probs.gather(1, index.unsqueeze(1)).squeeze(1)
         ctx.save_for_backward(probs, index, hit)
-        return sum_by_index(hit, index, probs.shape[1]), probs.sum(dim=2)
+        return _sum_by_class(hit, index, probs.shape[1]), probs.sum(dim=2)
 
     @staticmethod
     @once_differentiable
@@ -129,15 +129,12 @@ class _ClassSums(torch.autograd.Function):
         return grad, None, None
 
 
-def sum_by_index(values: Tensor, index: Tensor, count: int) -> Tensor:
-    """Add values `(B, N)` up by their index `(B, N)`: `(B, count)`.
-
-    In parts: a running sum of a million pixels would lose their last digits.
-    """
+def _sum_by_class(values: Tensor, index: Tensor, classes: int) -> Tensor:
+    """Add values `(B, N)` up by class, `(B, C)`, in parts that lose no digits."""
     parts = max(1, math.isqrt(values.shape[1]))
     padding = -values.shape[1] % parts
     values, index = (
         F.pad(x, (0, padding)).unflatten(1, (parts, -1)) for x in (values, index)
     )
-    sums = values.new_zeros(len(values), parts, count)
-    return sums.scatter_add(2, index, values).sum(dim=1)
+    sums = values.new_zeros(len(values), parts, classes)
+    return sums.scatter_add_(2, index, values).sum(dim=1)

@@ -16,6 +16,7 @@ https://arxiv.org/abs/2202.00512; Hang et al., 2023, https://arxiv.org/abs/2303.
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -83,7 +84,7 @@ class DiffusionLoss(nn.Module):
             target = target - _of(self.noise, step, clean) * clean
         else:
             target = clean
-        error = (prediction - target).square().flatten(1).mean(dim=1)
+        error = F.mse_loss(prediction, target, reduction="none").flatten(1).mean(dim=1)
         return (self.weight[step] * error).sum() / max(len(error), 1)
 
     def _weights(self, alpha_bar: Tensor, gamma: float | None) -> Tensor:

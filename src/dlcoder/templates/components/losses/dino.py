@@ -66,7 +66,8 @@ class DINOLoss(nn.Module):
         log_probs = F.log_softmax(student.to(dtype) / self.student_temperature, dim=-1)
 
         with torch.autocast(student.device.type, enabled=False):
-            cross_entropy = -torch.einsum("gbk,vbk->gv", target, log_probs)
+            # Of all views (V) with all global ones (G), summed over samples.
+            cross_entropy = -log_probs.flatten(1) @ target.flatten(1).T
         same_view = cross_entropy.diagonal().sum()
         pairs = global_views * (views - 1) * student.shape[1]
         if self.training:

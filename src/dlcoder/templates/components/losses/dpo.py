@@ -57,12 +57,15 @@ class DPOLoss(nn.Module):
         if any(shape != shapes[0] for shape in shapes):
             raise ValueError(f"shapes differ: {shapes}")
         dtype = torch.promote_types(chosen.dtype, torch.float32)
-        policy = chosen.to(dtype) - rejected.to(dtype)
-        reference = (reference_chosen.to(dtype) - reference_rejected.to(dtype)).detach()
-        margin = self.beta * (policy - reference)
-        kept = (1 - self.label_smoothing) * F.logsigmoid(margin)
-        swapped = self.label_smoothing * F.logsigmoid(-margin)
-        return -(kept + swapped).sum() / max(margin.numel(), 1)
+        margin = chosen.to(dtype) - rejected.to(dtype)
+        margin = margin - (reference_chosen.to(dtype) - reference_rejected).detach()
+        # The log-odds of the wrong order: softplus(x) is -log sigmoid(-x).
+        odds = -self.beta * margin
+        loss = F.softplus(odds)
+        if self.label_smoothing > 0:
+            swapped = F.softplus(-odds)
+            loss = (1 - self.label_smoothing) * loss + self.label_smoothing * swapped
+        return loss.sum() / max(loss.numel(), 1)
 
 
 def sequence_log_probs(

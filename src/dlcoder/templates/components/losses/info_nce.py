@@ -48,18 +48,19 @@ class InfoNCELoss(nn.Module):
             log_scale: Learned logarithm of 1 / temperature, a scalar.
         """
         dtype = torch.promote_types(query.dtype, torch.float32)
-        query, key = (F.normalize(x.to(dtype), dim=-1) for x in (query, key))
-        queries, keys, rank = gather_pair(query, key)
+        scale: Tensor | float = 1 / self.temperature
         if log_scale is not None:
             scale = log_scale.clamp_max(math.log(100)).exp()
-            query, key = query * scale, key * scale
-        temperature = self.temperature if log_scale is None else 1.0
+        # The queries are scaled: they have fewer numbers than there are cosines.
+        query = F.normalize(query.to(dtype), dim=-1) * scale
+        key = F.normalize(key.to(dtype), dim=-1)
+        queries, keys, rank = gather_pair(query, key)
         own = torch.arange(len(query), device=query.device) + rank * len(query)
         with torch.autocast(query.device.type, enabled=False):
-            logits = query @ keys.T / temperature
+            logits = query @ keys.T
             if not self.symmetric:
                 return F.cross_entropy(logits, own)
             # Of one rank the other direction is the same table, read by columns.
             alone = len(queries) == len(query)
-            reverse = logits.T if alone else key @ queries.T / temperature
+            reverse = logits.T if alone else key @ queries.T
         return (F.cross_entropy(logits, own) + F.cross_entropy(reverse, own)) / 2

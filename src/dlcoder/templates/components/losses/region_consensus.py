@@ -12,10 +12,10 @@ a supervised loss with a small weight.
 p_c)`: two sums per region suffice.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
-
-from dlcoder.templates.components.losses.dice import sum_by_index
 
 
 class RegionConsensusLoss(nn.Module):
@@ -49,24 +49,36 @@ class RegionConsensusLoss(nn.Module):
                 f"shapes do not fit: {tuple(logits.shape)} and {tuple(regions.shape)}"
             )
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        log_probs = logits.movedim(1, -1).flatten(1, 2).log_softmax(dim=2)  # (B, N, C)
         valid = (regions != self.ignore_index).flatten(1)
-        index = regions.flatten(1).where(valid, 0)
-        log_probs = logits.log_softmax(dim=1).flatten(2).where(valid.unsqueeze(1), 0)
-
-        size = sum_by_index(valid.to(logits.dtype), index, self.num_regions)  # (B, R)
-        probs = log_probs.exp() * valid.unsqueeze(1)
-        mean, mean_log = (
-            self._sums(values, index) / size.clamp_min(1).unsqueeze(1)
-            for values in (probs, log_probs)
+        # Looked up, so that an index out of range is an error.
+        index = torch.arange(self.num_regions, device=regions.device)
+        index = index.expand(len(regions), -1).gather(
+            1, regions.flatten(1).where(valid, 0)
         )
+        # What belongs to no region goes to one of its own, which is left out.
+        index = index.where(valid, self.num_regions)
+        size = self._sums(valid.unsqueeze(2).to(log_probs.dtype), index).clamp_min(1)
+        mean = self._sums(log_probs.exp(), index) / size
+        mean_log = self._sums(log_probs, index) / size
         eps = torch.finfo(mean.dtype).tiny
-        divergence = (mean * (mean.clamp_min(eps).log() - mean_log)).sum(dim=1)
+        divergence = mean * (mean.clamp_min(eps).log() - mean_log)
         # Of pixels that agree, it is what rounding leaves of 0.
-        divergence = divergence.clamp_min(0) * size
+        divergence = divergence.sum(dim=2, keepdim=True).clamp_min(0) * size
         return divergence.sum() / valid.sum().clamp_min(1)
 
     def _sums(self, values: Tensor, index: Tensor) -> Tensor:
-        """Add values `(B, C, N)` up by region `(B, N)`: `(B, C, R)`."""
-        index = index.unsqueeze(1).expand_as(values).flatten(0, 1)
-        sums = sum_by_index(values.flatten(0, 1), index, self.num_regions)
-        return sums.view(*values.shape[:2], self.num_regions)
+        """Add values `(B, N, C)` up by region `(B, N)`: `(B, R, C)`."""
+        batch, pixels, classes = values.shape
+        count = self.num_regions + 1
+        # In parts: a running sum of a million pixels would lose their last digits. Of
+        # many regions none is large, and the parts must not outgrow the pixels.
+        parts = max(1, min(math.isqrt(pixels), pixels // count))
+        part = torch.arange(pixels, device=index.device) * parts // max(pixels, 1)
+        image = torch.arange(batch, device=index.device).unsqueeze(1)
+        place = (index + (part + image * parts) * count).flatten()
+        sums = values.new_zeros(batch * parts * count, classes)
+        sums = sums.scatter_add(
+            0, place.unsqueeze(1).expand(-1, classes), values.flatten(0, 1)
+        )
+        return sums.view(batch, parts, count, classes).sum(dim=1)[:, :-1]
