@@ -58,9 +58,9 @@ class DPOLoss(nn.Module):
             raise ValueError(f"shapes differ: {shapes}")
         dtype = torch.promote_types(chosen.dtype, torch.float32)
         margin = chosen.to(dtype) - rejected.to(dtype)
-        margin = margin - (reference_chosen.to(dtype) - reference_rejected).detach()
+        reference = reference_chosen.to(dtype) - reference_rejected.to(dtype)
         # The log-odds of the wrong order: softplus(x) is -log sigmoid(-x).
-        odds = -self.beta * margin
+        odds = -self.beta * (margin - reference.detach())
         loss = F.softplus(odds)
         if self.label_smoothing > 0:
             swapped = F.softplus(-odds)
