@@ -1239,7 +1239,7 @@ def train(backbone, head, dl, crit):
 """,
     ),
     (
-        "warm-up-in-integers",
+        "fraction-in-integers",
         """
 import torch
 
@@ -1848,6 +1848,329 @@ def fit(model, train_epoch, validate):
         if acc > best_acc:
             best_acc = acc
             save(model)
+""",
+    ),
+    (
+        "sigmoid-before-logits",
+        """
+import torch.nn as nn
+
+
+class Tagger(nn.Module):
+    def __init__(self, d, n):
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(d, 64), nn.GELU(), nn.Linear(64, n), nn.Sigmoid())
+
+    def forward(self, feats):
+        return self.mlp(feats)
+
+
+def run(loader, d, n, opt_cls):
+    tagger = Tagger(d, n)
+    optimizer = opt_cls(tagger.parameters())
+    loss_fn = nn.BCEWithLogitsLoss()
+    for feats, tags in loader:
+        optimizer.zero_grad()
+        loss = loss_fn(tagger(feats), tags.float())
+        loss.backward()
+        optimizer.step()
+""",
+    ),
+    (
+        "last-step-of-wrong-axis",
+        """
+import torch.nn as nn
+
+
+class Cls(nn.Module):
+    def __init__(self, vocab, dim, classes):
+        super().__init__()
+        self.embed = nn.Embedding(vocab, dim)
+        self.gru = nn.GRU(dim, dim, num_layers=2)
+        self.out = nn.Linear(dim, classes)
+
+    def forward(self, tokens):
+        h, _ = self.gru(self.embed(tokens))
+        last = h[:, -1, :]
+        return self.out(last)
+""",
+    ),
+    (
+        "causal-mask-inverted",
+        """
+import torch, torch.nn as nn
+
+
+class Blk(nn.Module):
+    def __init__(self, d):
+        super().__init__()
+        self.attn = nn.MultiheadAttention(d, 4, batch_first=True)
+
+    def forward(self, x):
+        n = x.size(1)
+        m = torch.tril(torch.ones(n, n, device=x.device)).bool()
+        out, _ = self.attn(x, x, x, attn_mask=m)
+        return x + out
+""",
+    ),
+    (
+        "softmax-over-queries",
+        """
+import torch
+
+
+def attn(q, k, v):
+    s = torch.einsum("bhqd,bhkd->bhqk", q, k) / q.size(-1) ** 0.5
+    return torch.einsum("bhqk,bhkd->bhqd", s.softmax(dim=2), v)
+""",
+    ),
+    (
+        "scaled-by-width",
+        """
+import torch
+
+
+def attn(q, k, v):
+    s = q @ k.transpose(-1, -2) / q.size(-1)
+    return s.softmax(-1) @ v
+""",
+    ),
+    (
+        "fraction-in-integers",
+        """
+import torch
+
+
+def sinusoid(n, d):
+    pos = torch.arange(n)[:, None]
+    i = torch.arange(0, d, 2)
+    ang = pos / 10000 ** (i // d)
+    return torch.cat([ang.sin(), ang.cos()], -1)
+""",
+    ),
+    (
+        "method-not-called",
+        """
+import torch
+
+
+def train(model, dl, crit):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for epoch in range(10):
+        for x, y in dl:
+            out = model(x)
+            loss = crit(out, y)
+            loss.backward(retain_graph=True)
+            optimizer.step()
+            optimizer.zero_grad
+""",
+    ),
+    (
+        "never-shuffled",
+        """
+from torch.utils.data import DataLoader
+
+
+def loaders(train_ds, test_ds):
+    trainloader = DataLoader(train_ds, batch_size=64, num_workers=4)
+    testloader = DataLoader(test_ds, batch_size=64, shuffle=True)
+    return trainloader, testloader
+""",
+    ),
+    (
+        "logarithm-as-target",
+        """
+import torch, torch.nn.functional as F
+
+
+def distill(student, teacher, dl, opt, T=4.0):
+    student.train()
+    teacher.train()
+    for x, y in dl:
+        with torch.no_grad():
+            t = teacher(x)
+        s = student(x)
+        loss = F.kl_div(F.log_softmax(s / T, 1), F.log_softmax(t / T, 1), reduction="batchmean")
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+""",
+    ),
+    (
+        "margin-turned-round",
+        """
+import torch
+
+
+def triplet(a, p, n, m=0.2):
+    dp = (a - p).pow(2).sum(1)
+    dn = (a - n).pow(2).sum(1)
+    return torch.relu(dn - dp + m).mean()
+""",
+    ),
+    (
+        "penalty-without-graph",
+        """
+import torch
+
+
+def gp(D, real, fake):
+    a = torch.rand(real.size(0), 1, 1, 1)
+    x = (a * real + (1 - a) * fake).requires_grad_(True)
+    g = torch.autograd.grad(D(x).sum(), x)[0]
+    return ((g.flatten(1).norm(2, 1) - 1) ** 2).mean()
+""",
+    ),
+    (
+        "copy-is-alias",
+        """
+import torch
+
+
+class DQN:
+    def __init__(self, q):
+        self.q = q
+        self.q_target = q
+
+    def loss(self, s, a, r, s2, d, gamma=0.99):
+        y = r + gamma * self.q_target(s2).max(1)[0] * (1 - d)
+        return ((self.q(s).gather(1, a) - y) ** 2).mean()
+""",
+    ),
+    (
+        "future-where-it-ended",
+        """
+import torch, torch.nn.functional as F
+
+
+def td_loss(q, q_target, s, a, r, s2, done, gamma):
+    target = r + gamma * q_target(s2).max(1).values * done
+    return F.smooth_l1_loss(q(s).gather(1, a).squeeze(1), target)
+""",
+    ),
+    (
+        "mixed-with-itself",
+        """
+import torch
+
+
+def mixup(x, y, crit, model, lam):
+    idx = torch.randperm(len(x))
+    xm = lam * x + (1 - lam) * x[idx]
+    out = model(xm)
+    return lam * crit(out, y) + (1 - lam) * crit(out, y)
+""",
+    ),
+    (
+        "parameter-moved",
+        """
+import torch
+
+
+class M(torch.nn.Module):
+    def __init__(self, d):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.randn(d, d)).cuda()
+        self.scale = torch.ones(1, requires_grad=True)
+
+    def forward(self, x):
+        return x @ self.w * self.scale
+""",
+    ),
+    (
+        "modules-in-plain-list",
+        """
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence
+
+
+class E(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = {}
+        for i in range(3):
+            self.layers[str(i)] = torch.nn.Linear(8, 8)
+
+    def forward(self, x):
+        for l in self.layers.values():
+            x = l(x)
+        return x
+""",
+    ),
+    (
+        "eval-mode-missing",
+        """
+import torch
+
+
+def main(model, tr, va, opt, lossf):
+    for ep in range(5):
+        model.train()
+        for b in tr:
+            opt.zero_grad()
+            lossf(model(b["x"]), b["y"]).backward()
+            opt.step()
+        with torch.no_grad():
+            vl = 0
+            for b in va:
+                vl += lossf(model(b["x"]), b["y"]).item()
+        print(ep, vl / len(va))
+""",
+    ),
+    (
+        "metric-never-reset",
+        """
+import torchmetrics
+
+
+def main(model, loaders):
+    acc = torchmetrics.Accuracy("multiclass", num_classes=10)
+    for epoch in range(5):
+        model.eval()
+        for x, y in loaders["val"]:
+            acc.update(model(x).argmax(1), y)
+        print(epoch, acc.compute())
+""",
+    ),
+    (
+        "clip-scaled-gradients",
+        """
+import torch
+
+
+def step(model, scaler, opt, x, y, crit):
+    with torch.autocast("cuda", dtype=torch.float16):
+        loss = crit(model(x), y)
+    scaler.scale(loss).backward()
+    for p in model.parameters():
+        if p.grad is not None:
+            p.grad.clamp_(-1, 1)
+    scaler.step(opt)
+    scaler.update()
+    opt.zero_grad()
+""",
+    ),
+    (
+        "no-such-switch",
+        """
+import math
+
+
+def adjust(optimizer, step, total, lr):
+    new = lr * 0.5 * (1 + math.cos(math.pi * step / total))
+    optimizer.lr = new
+""",
+    ),
+    (
+        "unseeded-split",
+        """
+import torch
+
+
+def split(ds):
+    n = int(0.9 * len(ds))
+    tr, va = torch.utils.data.random_split(ds, [n, len(ds) - n])
+    return tr, va
 """,
     ),
 ]

@@ -10,6 +10,8 @@ from dlcoder.review.source import Source, argument, attribute, keyword, last_wor
 _RECURRENT = ("nn.LSTM", "nn.GRU", "nn.RNN")
 _SWAPS = {"transpose", "permute", "movedim", "swapaxes", "t", "mT", "T"}
 _TRIANGLES = ("torch.tril", "torch.triu")
+_HIDE = ("nn.MultiheadAttention", "nn.TransformerEncoder", "nn.TransformerEncoderLayer", "nn.TransformerDecoder")
+"""Modules whose boolean masks are true for what is hidden."""
 _FILLS = ("masked_fill", "masked_fill_")
 _LESS = re.compile(r"-\s*(float\(.inf|(math|torch|np|numpy)\.inf|1e\d)|.-inf|\.min\b")
 """How minus infinity is written, or a number that stands for it."""
@@ -109,22 +111,65 @@ def softmax_over_queries(source: Source) -> Iterator[Found]:
         axis = argument(call, 0 if method else 1, "dim")
         if scores is None or not isinstance(axis, ast.Constant | ast.UnaryOp):
             continue
-        product = _product(source, scores)
         around = f"{getattr(source.owner(call), 'name', '')} {getattr(source.scope(call), 'name', '')}"
-        if product is not None and source.code(axis) in ("0", "1", "-2") and "slot" not in around.lower():
+        if "slot" in around.lower():  # slots compete for what they see: there the sum is over the queries
+            continue
+        if source.code(axis).replace(" ", "") in _axes_of_queries(_unscaled(source, scores)):
             yield Found(call, "the weights of a query do not sum to 1", (replace(source, axis, "-1"),))
 
 
-def _product(source: Source, scores: ast.expr) -> ast.BinOp | None:
-    """The product of queries and transposed keys that scores are, perhaps scaled."""
+def _unscaled(source: Source, scores: ast.expr) -> ast.expr:
+    """What scores are before they are scaled."""
     value = source.origin(scores)
     while isinstance(value, ast.BinOp) and isinstance(value.op, ast.Div | ast.Mult):
         value = source.origin(value.left)
-    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.MatMult):
-        right = value.right
-        if isinstance(right, ast.Call) and attribute(right) == "transpose" and len(right.args) == 2:
-            return value
-    return None
+    return value
+
+
+def _axes_of_queries(product: ast.expr) -> tuple[str, ...]:
+    """The axes of a product of queries and keys that do not run over the keys; none where that is not known."""
+    if isinstance(product, ast.BinOp) and isinstance(product.op, ast.MatMult):
+        right = product.right
+        swapped = isinstance(right, ast.Call) and attribute(right) == "transpose" and len(right.args) == 2
+        return ("0", "1", "-2") if swapped else ()
+    if isinstance(product, ast.Call) and last_word(product.func) == "einsum" and product.args:
+        equation = re.fullmatch(r"(\w+),(\w+)->(\w+)", ast.unparse(product.args[0]).strip("'\"").replace(" ", ""))
+        if equation is not None:
+            queries, keys, out = equation.groups()
+            size = len(out)
+            wrong = [place for place, letter in enumerate(out) if letter in queries or letter not in keys]
+            return tuple(str(place) for place in wrong) + tuple(str(place - size) for place in wrong)
+    return ()
+
+
+def scaled_by_width(source: Source) -> Iterator[Found]:
+    """Attention scores divided by the width of a head.
+
+    Why: The scores of independent vectors have a deviation of the square root of their width: divided by the width
+    itself they are almost 0, and attention almost the mean of all values.
+    Fix: Divide by its square root.
+    Bad:
+        def attend(q, k, v):
+            scores = q @ k.transpose(-2, -1) / q.size(-1)
+            return scores.softmax(dim=-1) @ v
+    Good:
+        def attend(q, k, v):
+            scores = q @ k.transpose(-2, -1) / q.size(-1) ** 0.5
+            return scores.softmax(dim=-1) @ v
+    Reference: https://arxiv.org/abs/1706.03762
+    """
+    for node in source.nodes:
+        if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and _axes_of_queries(node.left)):
+            continue
+        by = source.origin(node.right) if isinstance(node.right, ast.Name) else node.right
+        named = re.fullmatch(r"(self\.)?(d_k|d_head|dim_head|head_dim|d_model|embed_dim)", source.code(by))
+        if named or re.fullmatch(r"[\w.]+\.(size\(-1\)|shape\[-1\])", source.code(by)):
+            fixed = f"{source.code(node.right)} ** 0.5"
+            yield Found(
+                node,
+                f"{source.code(node.right)} is the square of the usual scale",
+                (replace(source, node.right, fixed),),
+            )
 
 
 def last_step_of_wrong_axis(source: Source) -> Iterator[Found]:
@@ -272,6 +317,21 @@ def causal_mask_inverted(source: Source) -> Iterator[Found]:
                 yield Found(call, "it hides the past and shows the future")
             elif not lower and diagonal == 0:
                 yield Found(mask, "it hides each token from itself: the first row is all -inf")
+    for call in source.calls:
+        given = keyword(call, "attn_mask", "src_mask", "tgt_mask")
+        shows = source.called(call).endswith("scaled_dot_product_attention")
+        if given is None or not (shows or source.is_a(call.func, *_HIDE)) or not _is_boolean(source, given):
+            continue
+        mask, flipped = _unflipped(source, given)
+        if isinstance(mask, ast.Call) and (triangle := _triangle(source, mask)) is not None:
+            if (triangle[0] != flipped) != shows:
+                yield Found(given, f"true means {'seen' if shows else 'hidden'} here: it hides the past")
+
+
+def _is_boolean(source: Source, mask: ast.expr) -> bool:
+    """Whether a mask says yes and no, and is not added to the scores."""
+    made = source.origin(mask)
+    return isinstance(made, ast.Compare | ast.UnaryOp) or (isinstance(made, ast.Call) and attribute(made) == "bool")
 
 
 def _unflipped(source: Source, mask: ast.expr) -> tuple[ast.expr, bool]:
@@ -293,9 +353,9 @@ def _unflipped(source: Source, mask: ast.expr) -> tuple[ast.expr, bool]:
 
 def _triangle(source: Source, made: ast.Call) -> tuple[bool, int] | None:
     """Whether a triangle of ones is the lower, and its diagonal; nothing for other masks."""
-    name = source.called(made)
-    method = attribute(made) if attribute(made) in ("tril", "triu") and name not in _TRIANGLES else ""
-    if name not in _TRIANGLES and not method:
+    kind = last_word(made.func)
+    method = source.called(made) not in _TRIANGLES
+    if kind not in ("tril", "triu"):
         return None
     filled = receiver(made) if method else argument(made, 0, "input")
     if filled is None or not (isinstance(filled, ast.Call) and source.called(filled) == "torch.ones"):
@@ -304,7 +364,7 @@ def _triangle(source: Source, made: ast.Call) -> tuple[bool, int] | None:
     if given is not None and not isinstance(given, ast.Constant):
         return None
     diagonal = int(given.value) if isinstance(given, ast.Constant) and isinstance(given.value, int) else 0
-    return name.endswith("tril"), diagonal
+    return kind == "tril", diagonal
 
 
 def padding_mask_inverted(source: Source) -> Iterator[Found]:
@@ -337,6 +397,7 @@ RULES = [
     for find in (
         heads_by_view,
         softmax_over_queries,
+        scaled_by_width,
         last_step_of_wrong_axis,
         normalized_over_batch,
         mask_after_softmax,

@@ -90,7 +90,8 @@ def best_out_of_reach(source: Source) -> Iterator[Found]:
     for node, value, best in _comparisons(source):
         if not isinstance(best, ast.Name):
             continue
-        start = next((each for each in source.nodes if _starts(source, each, node, best.id)), None)
+        given = [each for each in source.nodes if _gives(source, each, node, best.id)]
+        start = given[0] if len(given) == 2 else None  # its first value, and the better ones
         if not isinstance(start, ast.Assign):
             continue
         begin = re.sub(r"[\s'\"()]|float|math\.|np\.|numpy\.|torch\.", "", source.code(start.value))
@@ -99,8 +100,8 @@ def best_out_of_reach(source: Source) -> Iterator[Found]:
             yield Found(start, f"no {value.id} is {'larger' if larger else 'smaller'} than {source.code(start.value)}")
 
 
-def _starts(source: Source, node: ast.AST, test: ast.AST, name: str) -> bool:
-    """Whether a statement gives a variable its first value, in the function of a test."""
+def _gives(source: Source, node: ast.AST, test: ast.AST, name: str) -> bool:
+    """Whether a statement gives a variable a value, in the function of a test."""
     assigns = isinstance(node, ast.Assign) and last_word(node.targets[0]) == name
     return assigns and source.scope(node) is source.scope(test)
 

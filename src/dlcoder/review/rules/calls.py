@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dlcoder.review.rule import Found, replace, rule
 from dlcoder.review.source import Source, attribute, keyword, last_word, receiver
+from dlcoder.review.training import is_optimizer
 
 _METHODS = {"backward", "eval", "step", "train", "update", "zero_grad"}
 _RETURNS_NEW = {
@@ -134,8 +135,9 @@ def parameter_rebound(source: Source) -> Iterator[Found]:
 def no_such_switch(source: Source) -> Iterator[Found]:
     """An attribute that nothing reads.
 
-    Why: Python lets anything be assigned: a misspelled requires_grad, or one set on a module, freezes nothing.
-    Fix: Call module.requires_grad_(False), or set requires_grad of each parameter.
+    Why: Python lets anything be assigned: a misspelled requires_grad, or one set on a module, freezes nothing, and a
+    learning rate set on an optimizer changes nothing.
+    Fix: Call module.requires_grad_(False), or set requires_grad of each parameter; set group["lr"] of param_groups.
     Bad:
         def freeze(model):
             model.backbone.requires_grad = False
@@ -150,6 +152,8 @@ def no_such_switch(source: Source) -> Iterator[Found]:
         target = node.targets[0]
         if re.fullmatch(r"require_grads?|requires_grads|required?s?_gradients?|requires_gradient", target.attr):
             yield Found(node, f"nothing reads {target.attr}: the switch is requires_grad")
+        elif target.attr in ("lr", "learning_rate", "weight_decay") and is_optimizer(source, target.value):
+            yield Found(node, f"an optimizer reads its {target.attr} from param_groups")
         elif target.attr == "requires_grad" and _is_part(source, target.value):
             module = source.code(target.value)
             fixed = f"{module}.requires_grad_({source.code(node.value)})"

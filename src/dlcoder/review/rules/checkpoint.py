@@ -10,6 +10,8 @@ from dlcoder.review.training import is_scaler, is_scheduler, trainings
 
 _COPY = re.compile(r"(^|_)(ema|teacher|target|momentum|shadow|averaged|old|frozen|ref|reference)(_|$)", re.IGNORECASE)
 _KEPT = re.compile(r"(^|_)(init|initial|orig|original|old|prev|previous|start|backup|snapshot)", re.IGNORECASE)
+_ACTS = re.compile(r"(q|v|pi|actor|critic|policy|value)\d*$")
+"""What agents call their networks."""
 _MODEL = re.compile(r"(model|net|network|encoder|policy|student)$", re.IGNORECASE)
 
 
@@ -296,12 +298,14 @@ def copy_is_alias(source: Source) -> Iterator[Found]:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.value, ast.Name | ast.Attribute):
             target, value = last_word(node.targets[0]), last_word(node.value)
             named = _COPY.search(target) and _MODEL.search(target) and not _COPY.search(value)
-            if (
-                named
-                and _MODEL.search(value)
-                and isinstance(node.value.ctx, ast.Load)
-                and not _is_parameter(source, node, target)
-            ):
+            named = bool(named) and bool(_MODEL.search(value))
+            twin = _ACTS.match(value) and target in (
+                f"{value}_target",
+                f"target_{value}",
+                f"{value}_ema",
+                f"ema_{value}",
+            )
+            if (named or twin) and isinstance(node.value.ctx, ast.Load) and not _is_parameter(source, node, target):
                 fixed = f"copy.deepcopy({source.code(node.value)})"
                 yield Found(node, f"{target} and {value} are one model", (replace(source, node.value, fixed, "copy"),))
 
@@ -346,6 +350,11 @@ def ema_without_buffers(source: Source) -> Iterator[Found]:
         others = any(attribute(call) in ("buffers", "named_buffers", "state_dict") for call in source.calls_in(scope))
         if re.search(r"ema|averag|shadow", around, re.IGNORECASE) and not others:
             yield Found(node, "it averages the parameters, and leaves batch norm's statistics behind")
+    if source.mentions("update_bn|use_buffers") or not source.mentions("BatchNorm|resnet"):
+        return
+    for call in source.calls:
+        if source.called(call).endswith("swa_utils.AveragedModel"):
+            yield Found(call, "it averages the parameters alone, unless use_buffers=True")
 
 
 def unsafe_load(source: Source) -> Iterator[Found]:

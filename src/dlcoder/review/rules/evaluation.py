@@ -130,6 +130,17 @@ def eval_mode_missing(source: Source) -> Iterator[Found]:
             call = _calls_model(source, function)
             if call is not None:
                 yield Found(call, f"{function.name} runs the model in training mode: nothing in the file calls eval()")
+    for each in trainings(source):
+        for node in source.within(epochs_around(each)):
+            if isinstance(node, ast.With) and _switches_gradients_off(source, node):
+                loop = next((inner for inner in node.body if isinstance(inner, Loop)), None)
+                if loop is not None and (call := _calls_model(source, loop)) is not None:
+                    yield Found(call, "the model is in training mode: nothing in the file calls eval()")
+
+
+def _switches_gradients_off(source: Source, node: ast.With) -> bool:
+    called = [each.context_expr.func for each in node.items if isinstance(each.context_expr, ast.Call)]
+    return any(source.dotted(each).endswith(("no_grad", "inference_mode")) for each in called)
 
 
 def evaluation_records_graph(source: Source) -> Iterator[Found]:
@@ -395,6 +406,45 @@ def selected_on_test(source: Source) -> Iterator[Found]:
                 yield Found(node, f"{' and '.join(word for word in words if word)} decide which weights are kept")
 
 
+def metric_never_reset(source: Source) -> Iterator[Found]:
+    """A metric that adds up over epochs.
+
+    Why: A metric keeps its counts until it is reset: each epoch's score is the mean over all epochs so far.
+    Fix: Call reset() before each evaluation.
+    Bad:
+        import torchmetrics
+        def fit(model, loader):
+            accuracy = torchmetrics.Accuracy("multiclass", num_classes=10)
+            for epoch in range(10):
+                for x, y in loader:
+                    accuracy.update(model(x), y)
+                print(accuracy.compute())
+    Good:
+        import torchmetrics
+        def fit(model, loader):
+            accuracy = torchmetrics.Accuracy("multiclass", num_classes=10)
+            for epoch in range(10):
+                accuracy.reset()
+                for x, y in loader:
+                    accuracy.update(model(x), y)
+                print(accuracy.compute())
+    Reference: https://lightning.ai/docs/torchmetrics/stable/pages/overview.html
+    """
+    if not source.imports("torchmetrics") or source.mentions(r"\.reset\(|lightning"):
+        return
+    for call in source.calls:
+        looped = any(isinstance(outer, Loop) for outer in source.parents(call))
+        made = source.made_by(receiver(call)) if attribute(call) == "compute" else set()
+        outside = not any(
+            isinstance(node, ast.Assign)
+            and last_word(node.targets[0]) == last_word(receiver(call))
+            and any(isinstance(outer, Loop) for outer in source.parents(node))
+            for node in (source.nodes if made else ())
+        )
+        if looped and outside and any(each.startswith("torchmetrics") for each in made):
+            yield Found(call, f"{source.code(receiver(call))} holds all epochs so far")
+
+
 def validation_drops_samples(source: Source) -> Iterator[Found]:
     """An evaluation that leaves samples out.
 
@@ -432,6 +482,7 @@ RULES = [
         fit_before_split,
         union_may_be_empty,
         selected_on_test,
+        metric_never_reset,
         validation_drops_samples,
     )
 ]

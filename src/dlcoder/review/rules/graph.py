@@ -4,8 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from dlcoder.review.rule import Edit, Found, replace, rule
-from dlcoder.review.source import Function, Source, argument, attribute, keyword, last_word, receiver
+from dlcoder.review.rule import Edit, Found, give, replace, rule
+from dlcoder.review.source import Function, Source, argument, attribute, keyword, last_word, receiver, unpacks
 from dlcoder.review.training import contributing, trainings
 
 _LOSS = re.compile(r"(^|_)(loss|losses)(_|\d|$)", re.IGNORECASE)
@@ -129,7 +129,10 @@ def _left_behind(source: Source) -> Iterator[Found]:
 
 def _is_recorded(source: Source, name: ast.Name) -> bool:
     """Whether a use of a variable only records its value: `loss.item()`, `loss.detach()`, `float(loss)`."""
-    around = source.parent(name)
+    around, statement = source.parent(name), source.statement(name)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+    if isinstance(target, ast.Name):  # a sum of losses, which may well be what the function is for
+        return False
     if isinstance(around, ast.Attribute):
         return around.attr in ("item", "detach")
     return isinstance(around, ast.Call) and last_word(around.func) in ("float", "print")
@@ -391,4 +394,42 @@ def argmax_in_loss(source: Source) -> Iterator[Found]:
             yield Found(value, f"{last_word(call.func)} of {attribute(value)} has no gradient")
 
 
-RULES = [rule(find) for find in (loss_not_wired, trained_without_graph, item_in_loss, graph_kept, argmax_in_loss)]
+def penalty_without_graph(source: Source) -> Iterator[Found]:
+    """A gradient penalty that has no gradient.
+
+    Why: Without create_graph the gradient is a constant: the penalty shows in the loss, and changes no weight.
+    Fix: Pass create_graph=True.
+    Bad:
+        import torch
+        def gradient_penalty(critic, x):
+            x = x.requires_grad_(True)
+            gradient = torch.autograd.grad(critic(x).sum(), x)[0]
+            return ((gradient.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+    Good:
+        import torch
+        def gradient_penalty(critic, x):
+            x = x.requires_grad_(True)
+            gradient = torch.autograd.grad(critic(x).sum(), x, create_graph=True)[0]
+            return ((gradient.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+    Reference: https://arxiv.org/abs/1704.00028
+    """
+    for call in source.calls:
+        scope = source.scope(call)
+        if source.called(call) != "torch.autograd.grad" or not isinstance(scope, Function) or unpacks(call):
+            continue
+        penalizes = re.search(r"penalty|(^|_)gp(_|$)|(^|_)r1(_|$)", scope.name)
+        if penalizes and keyword(call, "create_graph") is None:
+            yield Found(call, "its result is a constant", (give(source, call, "create_graph=True"),))
+
+
+RULES = [
+    rule(find)
+    for find in (
+        loss_not_wired,
+        trained_without_graph,
+        item_in_loss,
+        graph_kept,
+        argmax_in_loss,
+        penalty_without_graph,
+    )
+]

@@ -365,6 +365,30 @@ def _is_guarded(source: Source, node: ast.AST, name: str) -> bool:
     return any(last_word(word) == name for test in tests for word in ast.walk(test))
 
 
+def logarithm_as_target(source: Source) -> Iterator[Found]:
+    """Log-probabilities where probabilities belong.
+
+    Why: kl_div takes the target as probabilities. Given their logarithm, all weights are negative: the gradient points
+    away from the teacher.
+    Fix: Pass log_target=True, or probabilities.
+    Bad:
+        import torch.nn.functional as F
+        def loss(student, teacher):
+            return F.kl_div(F.log_softmax(student, -1), F.log_softmax(teacher, -1), reduction="batchmean")
+    Good:
+        import torch.nn.functional as F
+        def loss(student, teacher):
+            target = F.log_softmax(teacher, -1)
+            return F.kl_div(F.log_softmax(student, -1), target, reduction="batchmean", log_target=True)
+    Reference: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.kl_div.html
+    """
+    for call in source.calls:
+        target = argument(call, 1, "target") if source.called(call).endswith("functional.kl_div") else None
+        if target is not None and keyword(call, "log_target") is None and not unpacks(call):
+            if _is(source, source.origin(target), *_LOG_SOFTMAX):
+                yield Found(call, "its target is a logarithm", (give(source, call, "log_target=True"),))
+
+
 def kl_div_mean(source: Source) -> Iterator[Found]:
     """A Kullback-Leibler divergence averaged over elements.
 
@@ -401,6 +425,7 @@ RULES = [
         log_of_softmax,
         mean_over_mask,
         division_by_empty_mask,
+        logarithm_as_target,
         kl_div_mean,
     )
 ]

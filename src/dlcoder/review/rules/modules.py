@@ -100,7 +100,15 @@ def _holds_modules(source: Source, value: ast.AST) -> bool:
 
 
 def _appended(source: Source, init: Function, value: ast.AST, name: str) -> bool:
-    """Whether an empty list is filled with layers later on."""
+    """Whether an empty list or dict is filled with layers later on."""
+    if isinstance(value, ast.Dict) and not value.keys:
+        return any(
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Subscript)
+            and last_word(node.targets[0].value) == name
+            and _makes_module(source, node.value)
+            for node in source.within(init)
+        )
     if not (isinstance(value, ast.List) and not value.elts):
         return False
     return any(

@@ -296,10 +296,11 @@ def _frozen(source: Source, scope: ast.AST) -> Iterator[ast.expr]:
                 yield receiver(node)
 
 
-def warm_up_in_integers(source: Source) -> Iterator[Found]:
-    """A warm-up that is zero until it is over.
+def fraction_in_integers(source: Source) -> Iterator[Found]:
+    """A fraction that is a whole number.
 
-    Why: step // warmup is 0 for every step of the warm-up: the learning rate is 0, then jumps to its peak.
+    Why: step // warmup is 0 for every step of the warm-up: the learning rate is 0, then jumps to its peak. In the
+    exponent of positions, all frequencies are one.
     Fix: Divide with /.
     Bad:
         def rate(step, warmup, peak):
@@ -316,6 +317,11 @@ def warm_up_in_integers(source: Source) -> Iterator[Found]:
         ):
             fixed = f"{source.code(node.left)} / {source.code(node.right)}"
             yield Found(node, f"it is 0 until {source.code(node.right)}", (replace(source, node, fixed),))
+        power = node.right if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) else None
+        if isinstance(power, ast.BinOp) and isinstance(power.op, ast.FloorDiv) and isinstance(node, ast.BinOp):
+            if isinstance(node.left, ast.Constant) and node.left.value in (10000, 10000.0):
+                fixed = f"{source.code(power.left)} / {source.code(power.right)}"
+                yield Found(power, "the exponent is a whole number", (replace(source, power, fixed),))
 
 
 def average_before_step(source: Source) -> Iterator[Found]:
@@ -355,7 +361,7 @@ RULES = [
         copy_is_trained,
         parameters_left_out,
         frozen_is_optimized,
-        warm_up_in_integers,
+        fraction_in_integers,
         average_before_step,
     )
 ]

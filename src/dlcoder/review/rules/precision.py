@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from dlcoder.review.rule import Found, insert_before, replace, rule
-from dlcoder.review.source import Source, argument, attribute, keyword, receiver
+from dlcoder.review.source import Source, argument, attribute, keyword, last_word, receiver
 from dlcoder.review.training import Training, is_engine, is_optimizer, is_scaler, trainings
 
 _AUTOCAST = ("autocast",)
@@ -49,7 +49,8 @@ def clip_scaled_gradients(source: Source) -> Iterator[Found]:
         scaled = _scaled(each)
         if scaled is None:
             continue
-        for clip in each.clips:
+        by_hand = [call for call in each.calls if attribute(call) == "clamp_" and _is_gradient(receiver(call))]
+        for clip in [*each.clips, *by_hand]:
             unscaled = [call for call in each.calls if attribute(call) == "unscale_" and call.lineno <= clip.lineno]
             steps = [call for call in each.steps if attribute(call) == "step" and is_scaler(source, receiver(call))]
             steps = [call for call in steps if call.args]
@@ -60,6 +61,11 @@ def clip_scaled_gradients(source: Source) -> Iterator[Found]:
                     "it clips gradients that the scaler has multiplied, since unscale_ was not called",
                     (insert_before(source, clip, line),) if len(steps) == 1 else (),
                 )
+
+
+def _is_gradient(node: ast.expr) -> bool:
+    """Whether an expression is a gradient: `p.grad`, `p.grad.data`."""
+    return last_word(node) == "grad" or (isinstance(node, ast.Attribute) and last_word(node.value) == "grad")
 
 
 def scaler_bypassed(source: Source) -> Iterator[Found]:

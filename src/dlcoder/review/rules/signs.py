@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from dlcoder.review.rule import Found, replace, rule
-from dlcoder.review.source import Function, Source, attribute, last_word
+from dlcoder.review.source import Function, Source, attribute, last_word, same
 
 _OVERLAP = re.compile(r"dice|iou|jaccard|tversky|ssim", re.IGNORECASE)
 _APART = re.compile(r"neg|dissim|distance|orthogon|diversity|repel|decorrelat|separat|contrast|advers", re.IGNORECASE)
@@ -131,4 +131,103 @@ def policy_descends(source: Source) -> Iterator[Found]:
                 )
 
 
-RULES = [rule(find) for find in (score_as_loss, divergence_is_negative, policy_descends)]
+def margin_turned_round(source: Source) -> Iterator[Found]:
+    """A triplet that pulls the wrong way.
+
+    Why: The distance to the positive must be smaller: relu(negative - positive + margin) brings negatives closer.
+    Fix: relu(positive - negative + margin), of distances.
+    Bad:
+        import torch
+        def triplet(dist_pos, dist_neg, margin):
+            return torch.relu(dist_neg - dist_pos + margin).mean()
+    Good:
+        import torch
+        def triplet(dist_pos, dist_neg, margin):
+            return torch.relu(dist_pos - dist_neg + margin).mean()
+    Reference: https://docs.pytorch.org/docs/stable/generated/torch.nn.TripletMarginLoss.html
+    """
+    distance = r"(?i)(d|dist|distance)_?"
+    for node in source.nodes:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
+            left, right = last_word(node.left), last_word(node.right)
+            apart = re.fullmatch(rf"{distance}(a?n|neg|negative)s?|(neg|negative)_?{distance[4:]}s?", left)
+            close = re.fullmatch(rf"{distance}(a?p|pos|positive)s?|(pos|positive)_?{distance[4:]}s?", right)
+            around = source.parent(node)
+            if apart and close and isinstance(around, ast.BinOp) and isinstance(around.op, ast.Add):
+                fixed = replace(source, node, f"{right} - {left}")
+                yield Found(node, f"it makes {left} small and {right} large", (fixed,))
+
+
+def future_where_it_ended(source: Source) -> Iterator[Found]:
+    """A return that goes on where the episode has ended.
+
+    Why: The value of the next state counts while the episode goes on: multiplied by `done` it counts at the end only.
+    Fix: Multiply by 1 - done.
+    Bad:
+        def target(reward, done, gamma, value):
+            return reward + gamma * value * done
+    Good:
+        def target(reward, done, gamma, value):
+            return reward + gamma * value * (1 - done)
+    """
+    for node in source.nodes:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+            factors = _factors(node)
+            names = [last_word(each).lower() for each in factors]
+            ended = next(
+                (each for each in factors if re.fullmatch(r"dones?|terminals?|terminated", last_word(each))), None
+            )
+            if ended is not None and any(name.startswith("gamma") or name == "discount" for name in names):
+                text = source.code(ended)
+                yield Found(node, f"it counts where {text} is 1", (replace(source, ended, f"(1 - {text})"),))
+
+
+def _factors(value: ast.expr) -> list[ast.expr]:
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult):
+        return _factors(value.left) + _factors(value.right)
+    return [value]
+
+
+def mixed_with_itself(source: Source) -> Iterator[Found]:
+    """A mixture of a thing with itself.
+
+    Why: lam * f(y) + (1 - lam) * f(y) is f(y): the images are mixed, and the labels are those of one of them.
+    Fix: Take the second term of the other labels.
+    Bad:
+        def loss(criterion, out, y, y_other, lam):
+            return lam * criterion(out, y) + (1 - lam) * criterion(out, y)
+    Good:
+        def loss(criterion, out, y, y_other, lam):
+            return lam * criterion(out, y) + (1 - lam) * criterion(out, y_other)
+    Reference: https://arxiv.org/abs/1710.09412
+    """
+    for node in source.nodes:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            left, right = _factors(node.left), _factors(node.right)
+            if len(left) == len(right) == 2:
+                weighted = any(_rests(each, other) for each in left for other in right)
+                shared = [each for each in left if isinstance(each, ast.Call | ast.Name | ast.Subscript)]
+                if weighted and any(same(each, other) for each in shared for other in right):
+                    yield Found(node, "both terms are the same")
+
+
+def _rests(part: ast.expr, other: ast.expr) -> bool:
+    """Whether one of two weights is 1 minus the other."""
+    rest = other if isinstance(other, ast.BinOp) else part
+    of = part if rest is other else other
+    if not (isinstance(rest, ast.BinOp) and isinstance(rest.op, ast.Sub) and isinstance(rest.left, ast.Constant)):
+        return False
+    return rest.left.value == 1 and same(rest.right, of)
+
+
+RULES = [
+    rule(find)
+    for find in (
+        score_as_loss,
+        divergence_is_negative,
+        policy_descends,
+        margin_turned_round,
+        future_where_it_ended,
+        mixed_with_itself,
+    )
+]
