@@ -1,10 +1,13 @@
-"""The options in a project's configuration files, each with the file's text for any other value of it."""
+"""The options in a project's configuration files and its script, each with the file's text for any other value."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from dlcoder.sandbox.entry import Entry
 
 PLACEHOLDER = "__DLCODER_VALUE__"
 """Stands for the value in a template; the harness replaces it."""
@@ -119,3 +122,62 @@ def _toml_leaves(text: str) -> Iterator[dict[str, Any]]:
                 template = text[:start] + PLACEHOLDER + text[end:]
                 yield {"name": section + match.group(2), "value": value, "template": template}
         position += len(line)
+
+
+def constants(project: Path, entry: Entry) -> dict[str, list[dict[str, Any]]]:
+    """Numbers, texts and switches that the script sets at its top level, once, and nothing sets again.
+
+    Args:
+        project: Its directory.
+        entry: Its command.
+
+    Returns:
+        The same as `config_leaves`, with `choices`: the texts that the code compares a constant with.
+    """
+    path = project / (entry.path or f"{entry.module.replace('.', '/')}.py")
+    if not path.is_file() or path.stat().st_size > LARGEST:
+        return {}
+    text = path.read_text("utf-8", "replace")
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return {}
+    found = []
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant | ast.UnaryOp):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if len(targets) == 1 and isinstance(targets[0], ast.Name) and _is_set_once(tree, targets[0].id):
+                found += _constant(tree, text, targets[0].id, node.value)
+    return {str(path.relative_to(project)): found[:MOST_LEAVES]} if found else {}
+
+
+def _constant(tree: ast.Module, text: str, name: str, node: ast.expr) -> list[dict[str, Any]]:
+    value = ast.literal_eval(node) if not isinstance(node, ast.UnaryOp) or _is_negative(node) else None
+    if not isinstance(value, bool | int | float | str) or node.lineno != node.end_lineno:
+        return []
+    lines = text.splitlines(keepends=True)
+    line = lines[node.lineno - 1].encode()
+    changed = line[: node.col_offset] + PLACEHOLDER.encode() + line[node.end_col_offset :]
+    lines[node.lineno - 1] = changed.decode()
+    choices = [*dict.fromkeys([value, *_compared(tree, name)])] if isinstance(value, str) else []
+    return [{"name": name, "value": value, "template": "".join(lines), "choices": choices if len(choices) > 1 else []}]
+
+
+def _is_negative(node: ast.UnaryOp) -> bool:
+    return isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant)
+
+
+def _is_set_once(tree: ast.Module, name: str) -> bool:
+    """Whether a name is given a value in one place: one that is counted up is no option."""
+    stores = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store)]
+    return len(stores) == 1 and not name.startswith("_")
+
+
+def _compared(tree: ast.Module, name: str) -> list[str]:
+    """The texts that a name is compared with."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and isinstance(node.left, ast.Name) and node.left.id == name:
+            sides = [part for side in node.comparators for part in ast.walk(side)]
+            found += [s.value for s in sides if isinstance(s, ast.Constant) and isinstance(s.value, str)]
+    return found

@@ -11,7 +11,7 @@ from typing import Any
 from dlcoder.errors import UserError
 from dlcoder.progress import Progress, silent
 from dlcoder.sandbox import artifacts
-from dlcoder.sandbox.configs import config_leaves
+from dlcoder.sandbox.configs import config_leaves, constants
 from dlcoder.sandbox.entry import SKIPPED, Entry, find_entry
 from dlcoder.sandbox.harness.project.catalogue import CHECKS
 from dlcoder.sandbox.interpreters import Interpreter, find_interpreter
@@ -65,7 +65,7 @@ async def smoke_test(
     gpu = _wants_gpu(device, interpreter)
     request = _request(entry, names, nproc, timeout_s, device)
     if KNOB_CHECKS & set(names):
-        request["configs"] = config_leaves(path, entry.args)
+        request["configs"] = {**config_leaves(path, entry.args), **constants(path, entry)}
     progress("preparing the sandbox", 0.0)
     with tempfile.TemporaryDirectory(prefix="dlcoder-smoke-") as folder:
         staged, left_out = _stage(path, Path(folder))

@@ -84,6 +84,7 @@ LOSS = (
     Entry("L37", "hard-examples", "Mining keeps the hardest.", "< for > at the threshold"),
     Entry("L38", "optional-inputs", "Optional weights and masks count.", "sample weights never multiplied in", 0.02),
     Entry("L39", "policy", "Good actions become likelier, within the clip range.", "max for min; a turned sign"),
+    Entry("L39b", "predictors", "Each view predicts the other.", "the own view; a turned sign"),
     Entry("L40", "broadcast", "Prediction and truth are not broadcast.", "(B, 1) against (B,)"),
     Entry("L41", "learned-scalars", "Learned numbers are parameters.", "torch.tensor for nn.Parameter"),
     Entry(
@@ -151,6 +152,7 @@ DATASET = (
     Entry("D19c", "lengths", "Lengths and masks are the samples' own.", "the padded length for all", 0.01),
     Entry("D14", "pure", "Taking an item changes no stored data.", "image.div_(255) on the cache", 0.01),
     Entry("D2", "geometry", "Image and mask move together.", "only the image is flipped", 0.05),
+    Entry("D2b", "box-geometry", "Image and boxes move together.", "boxes not flipped", 0.01),
     Entry("D3", "mask-values", "No label is invented.", "bilinear resize of the mask", 0.02),
     Entry("D17", "picture", "The picture that enters the network is the one on disk.", "reshape(3, H, W)", 0.01),
     Entry("D18", "windows", "Targets are the tokens that follow.", "y = x", 0.01),

@@ -146,7 +146,7 @@ def _role(name: str, dtype: str, low: Any, high: Any, choices: tuple[float, ...]
 
 
 _PREDICTION = re.compile(
-    r"^(x|inputs?|logits?|preds?|predictions?|outputs?|y_?pred|y_?hat|scores?|src|probs?|probabilities|log_?probs?|"
+    r"^(x|inputs?|logits?|preds?|predictions?|outputs?|y_?pred|y_?hat|y_?scores?|y_?probs?|scores?|src|probs?|probabilities|log_?probs?|"
     r"student\w*|pred_\w+|pre_\w+|forecasts?|\w+_(logits?|preds?|hat))(_[BCHWDTNL]+)?$",
     re.I,
 )

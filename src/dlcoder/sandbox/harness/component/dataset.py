@@ -168,7 +168,7 @@ class DatasetCase(Subject):
             for n, p in self.builder.parameters.items()
             if n not in given and _is_wanted(n, p) and p.kind not in (2, 4)
         ]
-        has_masks = any(planted.MASKS.search(name) for name in required)
+        has_masks = any(planted.MASKS.search(n) and not _records(self._planted_by_use(n)) for n in required)
         for style in ("tensor", "bytes", "numpy", "list"):
             for layout in planted.LAYOUTS:
                 plan = {name: self._plant(name, style, layout, has_masks) for name in required}
@@ -186,7 +186,8 @@ class DatasetCase(Subject):
         texts = r"data|text|corpus|content|raw\w*|source|book"
         if re.fullmatch(texts, name) and re.fullmatch(r"<class 'str'>|str", annotation):
             return planted.corpus()
-        keys = keys_read(self.source.node_in_focus() or self.source.tree) if planted.RECORDS.search(name) else []
+        records = planted.RECORDS.search(name) or re.fullmatch(r"annotations?|anns|targets|metadata|samples", name)
+        keys = keys_read(self.source.node_in_focus() or self.source.tree) if records else []
         return [{key: field(key, n, "tensor") for key in keys} for n in range(planted.COUNT)] if keys else None
 
     def _plant(self, name: str, style: str, layout: str, has_masks: bool) -> Any:  # noqa: C901
@@ -200,7 +201,9 @@ class DatasetCase(Subject):
             pixels = planted.plain_images()
             return list(zip(pixels, planted.labels())) if name != "data_source" else list(range(planted.COUNT))
         if planted.IMAGES.search(name):
+            boxed = any(re.search(r"box", key) for key in keys_read(self.source.node_in_focus() or self.source.tree))
             pixels = planted.masked_images() if has_masks else planted.plain_images()
+            pixels = planted.boxed_images() if boxed and not has_masks else pixels
             return _styled(planted.bytes_of(pixels) if style in ("bytes", "numpy") else pixels, style)
         if planted.LABELS.search(name):
             return planted.labels() if style == "list" else _styled(torch.tensor(planted.labels()), style)
@@ -243,7 +246,7 @@ class DatasetCase(Subject):
         self._planted = plan
         self._sources = {n: v.clone() for n, v in plan.items() if isinstance(v, Tensor)}
         names = " ".join(plan)
-        self.kind = "masks" if any(planted.MASKS.search(n) for n in plan) else ""
+        self.kind = "masks" if any(planted.MASKS.search(n) and not _records(v) for n, v in plan.items()) else ""
         labelled = any(planted.LABELS.search(n) for n in plan) or plan.get("dataset") is not None
         if not self.kind and labelled:
             self.kind = "labels"
@@ -336,6 +339,10 @@ class DatasetCase(Subject):
         """Whether item 0 differs from one access to the next."""
         reseed(3)
         return any(not same(made[0], made[0]) for _ in range(8))
+
+
+def _records(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def _shown(sample: Any) -> str:

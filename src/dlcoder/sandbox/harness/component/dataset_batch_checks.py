@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from typing import Any
 
@@ -10,8 +11,54 @@ from torch import Tensor
 
 from .collate import LENGTHS, changed, rows_moved, shortened
 from .core import Broken, Measured, Skip
-from .dataset import DatasetCase
+from .dataset import DatasetCase, leaves
 from .dataset_checks import check
+
+
+@check("box-geometry")
+def box_geometry(case: DatasetCase) -> Measured:
+    """Where the bright rectangle of a planted picture is, and where the item says that its box is."""
+    case.need("map")
+    made = case.make()
+    draws = []
+    for draw in range(24):
+        torch.manual_seed(draw)
+        random.seed(draw)
+        parts = [leaf for leaf in leaves(made[draw % len(made)]) if leaf.dim() > 1]
+        image = next((leaf for leaf in parts if leaf.dim() == 3 and 3 in (leaf.shape[0], leaf.shape[-1])), None)
+        boxes = next((leaf for leaf in parts if tuple(leaf.shape) == (1, 4)), None)
+        if image is None or boxes is None:
+            raise Skip("its items hold no picture with one box")
+        bright = (image.double() > image.double().mean() + 0.1).any(0 if image.shape[0] == 3 else -1)
+        if not bright.any():
+            raise Skip("what was planted cannot be found in the picture")
+        draws.append((_around(bright), boxes.double().flatten(), tuple(bright.shape)))
+    told = [[_agrees(box, seen, size, way) for seen, box, size in draws] for way in range(4)]
+    best = max(told, key=sum)
+    if all(best):
+        return Measured("24 draws", "the box is where the object is")
+    if not any(best):
+        raise Skip("the form of its boxes is not known")
+    line = case.source.point(r"boxes?\[|box.*(width|w)\b", r"flip|crop|resize", r"box")
+    seen, box, _ = draws[best.index(False)]
+    why = "In some draws the box is not around the object: the picture is moved, its box is not, or otherwise."
+    fix = f"x1, x2 = width - x2, width - x1 for a flip; shift and scale for crop and resize, at {line}."
+    raise Broken(f"object at {seen}, box {[round(v, 1) for v in box.tolist()]}", "equal", why, fix)
+
+
+def _around(bright: Tensor) -> list[float]:
+    """The corners of the smallest box around what is bright."""
+    rows_, columns = bright.any(1).nonzero().flatten(), bright.any(0).nonzero().flatten()
+    return [float(columns[0]), float(rows_[0]), float(columns[-1]) + 1, float(rows_[-1]) + 1]
+
+
+def _agrees(box: Tensor, seen: list[float], size: tuple[int, ...], way: int) -> bool:
+    """Whether a box is there, read as corners, corner and size, center and size, or center and size in shares."""
+    a, b, c, d = box.tolist()
+    if way == 3:
+        a, b, c, d = a * size[1], b * size[0], c * size[1], d * size[0]
+    corners = {0: (a, b, c, d), 1: (a, b, a + c, b + d)}.get(way, (a - c / 2, b - d / 2, a + c / 2, b + d / 2))
+    return all(abs(x - y) <= 1.5 for x, y in zip(corners, seen))
 
 
 @check("rows")
@@ -31,6 +78,7 @@ def rows(case: DatasetCase) -> Measured:
             if moved:
                 places[name].append(moved[0] if len(moved) == 1 else -1)
     told = {name: found for name, found in places.items() if found}
+    _one_layout(case, base, told)
     line = case.source.point(r"sort|argsort|\[order|permut|shuffle|reversed", r"stack|cat\(|pad", r"return")
     for name, found in told.items():
         if sorted(found) != list(range(size)):
@@ -43,6 +91,22 @@ def rows(case: DatasetCase) -> Measured:
         raise Broken(shown, "one order", why, f"Reorder everything alike, at {line}.")
     _joined(case, base, next(iter(orders)) if orders else tuple(range(size)), line)
     return Measured(f"{len(told)} outputs, a row for each sample", "one order for all")
+
+
+def _one_layout(case: DatasetCase, base: dict[str, Tensor], told: dict[str, list[int]]) -> None:
+    """Padded sequences in which a sample is a column, beside others in which it is a row."""
+    size = len(case.samples)
+    for name, value in base.items():
+        if not told or value.dim() != 2 or value.shape[1] != size or len(value) == size:
+            continue
+        moved = [_collated(case, n, changed(sample)).get(name, value) for n, sample in enumerate(case.samples)]
+        columns = [rows_moved(value.T, other.T) for other in moved if other.shape == value.shape]
+        if sorted(columns) == [[n] for n in range(size)] and not case.source.mentions(
+            ("time first", "(t, b)", "t x b")
+        ):
+            line = case.source.point(r"pad_sequence\((?!.*batch_first)", r"pad_sequence|transpose|\.t\(\)", r"return")
+            why = f"{name} has a column for each sample, {next(iter(told))} a row: their dimensions do not match."
+            raise Broken(f"{name} {tuple(value.shape)}", f"({size}, ...)", why, f"batch_first=True at {line}.")
 
 
 def _collated(case: DatasetCase, number: int, sample: Any) -> dict[str, Tensor]:

@@ -80,7 +80,11 @@ LAYOUTS = (
         r"with_logits|logsigmoid|sigmoid\(",
     ),
     Layout(
-        "binary", (("B",), "logits"), (("B",), "multihot"), r"bce|binary|hinge", r"with_logits|logsigmoid|sigmoid\("
+        "binary",
+        (("B",), "logits"),
+        (("B",), "multihot"),
+        r"bce|binary|hinge|average_precision|auroc|(?<![a-z])auc(?![a-z])",
+        r"with_logits|logsigmoid|sigmoid\(",
     ),
     Layout(
         "binary-map",

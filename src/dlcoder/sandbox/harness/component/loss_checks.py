@@ -86,7 +86,38 @@ def gradient_flows(case: LossCase) -> Measured:
             )
             why = f"No gradient reaches {name}, which has a target of its own: that part trains nothing."
             raise Broken(f"no gradient for {name}", "a gradient", why, f"Keep the graph at {line}.")
+    _every_term_flows(case)
     return Measured(f"max |grad| {largest:.3g}", "finite, not 0")
+
+
+_SHARES = r"(\w+_)?(alpha|lam\w*|lmbda|weight|ratio|coef)(_\w+)?"
+
+
+def _every_term_flows(case: LossCase) -> None:
+    """A term that a weight of 1 leaves alone, or that of 0 leaves out, must still send a gradient."""
+    names = [n for n in case.builder.parameters if re.fullmatch(_SHARES, n)]
+    names = [n for n in names if type(case.builder.default(n)) is float and 0 < case.builder.default(n) < 1]
+    for name, share in ((n, s) for n in names for s in (0.0, 1.0)):
+        module = case.attempt(lambda n=name, s=share: case.fresh(**{n: s}))  # type: ignore[misc]
+        found = [case.attempt(lambda s=s, m=module: case.value_and_grad(case.inputs(s), m)) for s in (1, 2)]  # type: ignore[misc]
+        if module is None or None in found:
+            continue
+        (first, slope), (second, other) = found
+        still = all(g is None or judge.max_abs(g) == 0 for g in (slope, other))
+        if still and not judge.close(first, second, 1e-3, 1e-6) and not _meant(case) and _by_prediction(case, module):
+            line = case.source.point(
+                r"[<>]=?\s*(0?\.\d|self\.thr|thr)|round\(|argmax", r"detach|no_grad", rf"\b{name}\b"
+            )
+            why = f"With {name} = {share:g} the loss changes with the prediction and sends no gradient."
+            raise Broken(
+                f"no gradient at {name}={share:g}", "a gradient", why, f"Keep probabilities and graph at {line}."
+            )
+
+
+def _by_prediction(case: LossCase, module: Any) -> bool:
+    inputs, other = case.inputs(1), case.inputs(2)
+    values = [case.value(inputs, module), case.value({**inputs, case.pred: other[case.pred]}, module)]
+    return not judge.close(values[0], values[1], 1e-3, 1e-6)
 
 
 def _meant(case: LossCase) -> bool:
@@ -512,6 +543,11 @@ def _half_error(case: LossCase, inputs: Inputs, dtype: torch.dtype, label: str) 
     except (RuntimeError, TypeError, NotImplementedError) as error:
         if "not implemented for" in str(error) or isinstance(error, NotImplementedError):
             return None
+        module = case.fresh()
+        if any(True for _ in getattr(module, "parameters", tuple)()):
+            got = case.attempt(lambda: case.value(low, module.to(dtype)))
+            if got is not None:
+                return None  # its own parameters have the type that the rest of the model has
         where = case.source.raised_at(error) or "the call"
         name = str(dtype).replace("torch.", "")
         fix = f"Cast to one type at {where}: logits = logits.float() at the start."

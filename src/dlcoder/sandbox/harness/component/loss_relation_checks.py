@@ -376,6 +376,12 @@ def both_ways(case: LossCase) -> Measured:
     swapped = {**inputs, case.pred: inputs[case.target], case.target: inputs[case.pred]}
     first, second = case.value(inputs, case.fresh()), case.value(swapped, case.fresh())
     if judge.close(first, second, 1e-3, 1e-5):
+        for name in (case.pred, case.target):
+            slope = case.value_and_grad(inputs, case.fresh(), name)[1]
+            if (slope is None or judge.max_abs(slope) == 0) and not case.source.mentions(("stop", "detach")):
+                where = case.source.point(rf"{name}.*detach|{name}.*no_grad", r"detach|no_grad", rf"\b{name}\b")
+                why = f"Both sides cost alike, but no gradient reaches {name}: only one of them is trained."
+                raise Broken(f"no gradient for {name}", "a gradient", why, f"Keep the graph at {where}.")
         return Measured(f"{first:.5g} both ways", "equal")
     line = case.source.point(
         r"cross_entropy\(.*cross_entropy\(", r"\.t\(\)|\.T\b|transpose", rf"\b{case.target}\b.*std|var", r"return"

@@ -31,9 +31,20 @@ def policy(case: LossCase) -> Measured:
     if any(float(s) * a > 1e-9 for s, a in zip(slope, _ADVANTAGES)):
         why = "Descending the loss makes good actions rarer and bad ones likelier."
         raise Broken(_shown(slope), "against the advantages 2, -2, 1, -1", why, f"Turn the sign at {line}.")
+    _entropy_is_a_bonus(case, inputs)
     if old and _is_clipped(case):
         _clips(case, {**inputs, old: base}, old, new, line)
     return Measured(_shown(slope), "against the advantages 2, -2, 1, -1")
+
+
+def _entropy_is_a_bonus(case: LossCase, inputs: Inputs) -> None:
+    """More entropy must not cost more: it is what keeps a policy exploring."""
+    name = next((s.name for s in case.specs if re.search(r"(^|_)ent(ropy|ropies)?(_|$)", s.name.lower())), None)
+    slope = case.value_and_grad(inputs, None, name)[1] if name else None
+    if slope is not None and judge.total(slope) > 1e-9:
+        line = case.source.point(r"ent\w*_?(coef|weight|beta)", rf"\b{name}\b", r"return")
+        why = "A policy that is more random costs more: the bonus for exploring is a penalty."
+        raise Broken(f"slope {judge.total(slope):.3g} for {name}", "< 0", why, f"Subtract the entropy at {line}.")
 
 
 def _policy_inputs(case: LossCase) -> tuple[str, str, str]:
@@ -79,6 +90,29 @@ def _clips(case: LossCase, inputs: Inputs, old: str, new: str, line: str) -> Non
 
 def _shown(values: Tensor) -> str:
     return ", ".join(f"{float(value):.3g}" for value in values)
+
+
+@check("predictors")
+def predictors(case: LossCase) -> Measured:
+    """Predictions of one view at the projections of the other, and samples one by one."""
+    case.require("predictors")
+    inputs = case.inputs()
+    first, second = [n for n in inputs if n[0].lower() in "pq"]
+    one, two = [n for n in inputs if n not in (first, second)]
+    crossed = case.value({**inputs, first: inputs[two].clone(), second: inputs[one].clone()})
+    own = case.value({**inputs, first: inputs[one].clone(), second: inputs[two].clone()})
+    away = case.value({**inputs, first: -inputs[two], second: -inputs[one]})
+    line = case.source.point(r"cosine|mse|normalize|\*", r"return")
+    if not crossed < away or not crossed < own:
+        why = "Predictions that equal the other view's projections do not cost least."
+        shown = f"{crossed:.4g} crossed, {own:.4g} with the own view, {away:.4g} opposite"
+        raise Broken(shown, "lowest when crossed", why, f"-cos({first}, {two}) - cos({second}, {one}) at {line}.")
+    single = [case.value({n: v[row : row + 1] for n, v in inputs.items()}) for row in range(4)]
+    whole, mean = case.value({n: v[:4] for n, v in inputs.items()}), sum(single) / 4
+    if not judge.close(whole, mean, 1e-3, 1e-5) and not judge.close(whole, 4 * mean, 1e-3, 1e-5):
+        why = "The value of a batch is not the mean of its samples': vectors are compared across the batch."
+        raise Broken(f"{whole:.4g}, samples alone {mean:.4g}", "equal", why, f"dim=-1 at {line}.")
+    return Measured(f"{crossed:.4g} crossed, {own:.4g} with the own view", "lowest when crossed")
 
 
 @check("broadcast")

@@ -15,7 +15,7 @@ from . import judge
 from .build import Builder
 from .contract import Contract, Spec
 from .core import Broken, Skip
-from .layouts import HARD, LAYOUTS, Guess, guesses
+from .layouts import HARD, LAYOUTS, Guess, documented_shapes, guesses
 from .loss import Inputs, LossCase
 from .source import Source
 
@@ -93,7 +93,11 @@ class MetricCase(LossCase):
 
     def _candidates(self, parameters: list[inspect.Parameter]) -> list[Guess]:
         if len(parameters) < 2:
-            return [Guess("single", tuple(_single(p.name) for p in parameters), 1)]
+            said = documented_shapes(parameters, self.source)
+            square = re.search(r"sim(ilarit\w*)?$|score_?matrix|logits_per", parameters[0].name if parameters else "")
+            specs = [Spec(p.name, said[p.name][0], "real") if p.name in said else _single(p.name) for p in parameters]
+            tries = [Guess("single", tuple(specs), 1)]
+            return [*tries, Guess("single", (Spec(specs[0].name, ("N", "N"), "real"),), 0)] if square else tries
         names = [p.name for p in parameters]
         spoken = re.search(_TEXTUAL, " ".join(names)) or any("str" in str(p.annotation) for p in parameters)
         if len(names) == 2 and (spoken or re.search(r"\.split\(\)|Counter\(|n_?gram|\.strip\(\)", self.source.body())):
@@ -142,6 +146,13 @@ class MetricCase(LossCase):
             return _flat(function)
         wanted = [n for n, p in inspect.signature(function).parameters.items() if p.default is p.empty]
         return _flat(function(*[getattr(state, name) for name in wanted if hasattr(state, name)]))
+
+    def by_name(self, inputs: Inputs) -> dict[str, list[float]]:
+        """The numbers of a batch by name, where it returns a dictionary."""
+        state = self.fed([inputs])
+        result = getattr(state, self.names["compute"], None) if self.is_object else state
+        result = self.attempt(result) if callable(result) else result
+        return {str(key): _flat(value) for key, value in result.items()} if isinstance(result, dict) else {}
 
     def _outside(self) -> Any:
         """A function of the module that turns the object's counters into numbers, by the name of its one argument."""

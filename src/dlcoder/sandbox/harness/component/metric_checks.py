@@ -32,6 +32,8 @@ def _split(inputs: Inputs, *sizes: int) -> list[Inputs]:
 def eight_samples(case: MetricCase) -> Inputs:
     """Eight samples; skips what takes no batch of samples."""
     inputs = mixed(case, 1)
+    if any(len(set(spec.shape)) < len(spec.shape) and str(spec.shape[0]) in ("B", "N") for spec in case.specs):
+        raise Skip("its input compares every sample with every other")
     if any(value.dim() == 0 or value.shape[0] != 8 for value in inputs.values()):
         raise Skip("not every input has the batch as its first dimension")
     return inputs
@@ -105,6 +107,16 @@ def inputs_untouched(case: MetricCase) -> Measured:
     )
 
 
+def _each_is_best(case: MetricCase, ideal: Inputs, line: str) -> None:
+    """Of several numbers with a name each, those that are 1 at best must be that for a perfect prediction."""
+    for name, found in case.by_name(ideal).items():
+        known = re.search(r"iou|acc|f1|dice|precision|recall", name.lower()) and len(found) == 1
+        if known and not any(judge.close(found[0], top, 1e-3, 0) for top in (1.0, 100.0)):
+            raise Broken(
+                f"{name} {show(found)} perfect", "1", f"A perfect prediction has no full {name}.", f"Check {line}."
+            )
+
+
 def _alike(a: Any, b: Any) -> bool:
     return bool(a == b) if isinstance(a, Texts) else judge.identical(a, b)
 
@@ -127,6 +139,7 @@ def perfect(case: MetricCase) -> Measured:
     higher = case.contract.get("higher_is_better")
     known = bool(re.search(_BEST_AT_ONE, case.named(), re.I))
     line = case.source.point(r"argmax|topk|==|eq\(|threshold|>", r"/|mean")
+    _each_is_best(case, ideal, line)
     if higher is None and not known:
         if not best or close(best, other):
             why = "A perfect prediction scores what a random one scores."

@@ -78,6 +78,7 @@ class ModelCase(Subject):
             exact = Spec(names[0], tuple(int(e) if str(e).isdigit() else e for e in shape), "real")
         likely = ([exact] if exact else []) + likely
         likely += [replace(s, shape=(s.shape[0], s.shape[2], s.shape[1])) for s in likely if len(s.shape) == 3]
+        likely += self._sized_by_words(names[0])
         if any(re.match(GRAPH, name) for name in names[1:]):
             likely = [replace(spec, shape=("N", *spec.shape[1:])) for spec in likely if len(spec.shape) == 2]
         for spec in likely:
@@ -97,6 +98,13 @@ class ModelCase(Subject):
             if ran:
                 return self._settle(ran)
         raise first or Broken("no inputs", "an input", "No input could be guessed.", "State contract.inputs.")
+
+    def _sized_by_words(self, name: str) -> list[Spec]:
+        """Vectors, and sequences of them, as wide as an argument of the constructor says."""
+        words = r"(in_?|input_|obs_?|state_|data_|x_|n_)?(dim|features|size|channels|feats?|inputs?)"
+        found = [self.builder.default(n) for n in self.builder.parameters if re.fullmatch(words, n)]
+        widths = [size for size in found if type(size) is int]
+        return [Spec(name, (*shape, size), "real") for size in widths for shape in (("B",), ("B", "T"))]
 
     def _exact(self, name: str) -> Spec | None:
         """A real input whose documented shape names constructor arguments, as in `x: (B, in_features)`."""

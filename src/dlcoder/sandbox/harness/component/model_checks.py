@@ -189,7 +189,9 @@ def batch_independence(case: ModelCase) -> Measured:
     for name, value in inputs.items():
         mixed[name] = value.clone()
         if value.shape[0] == case.batch:
-            mixed[name][0] = other[name][0]
+            # Far from what it was: a mean over the batch shows even where a layer damps it.
+            far = case.spec(name).role == "real" and value.is_floating_point()
+            mixed[name][0] = other[name][0] * 3 + 1 if far else other[name][0]
     got = case.outputs(case.evaluated, mixed)
     gap = max(judge.distance(base[i][1:], got[i][1:]) for i in chosen)
     gap = max(gap, _reordered(case, inputs, base, chosen))
@@ -316,7 +318,7 @@ def _is_causal(case: ModelCase) -> bool:
     if stated is not None:
         return bool(stated)
     name = getattr(case.builder.target, "__name__", "")
-    if re.search(r"gpt|causal|decoder_?only|autoregress|CausalLM", name, re.I):
+    if re.search(r"gpt|causal|decoder_?only|autoregress|CausalLM|(?<!Masked)LM$|language_?model", name, re.I):
         return True
     said = case.source.docs_in_focus().lower()
     if re.search(
@@ -536,7 +538,7 @@ def _takes_both_signs(case: ModelCase) -> None:
         return
     lowest = min(judge.number(value.min()) for value in found)
     zeros = sum(judge.total(value == 0) for value in found) / sum(value.numel() for value in found)
-    if lowest == 0 and zeros > 0.1:
+    if lowest == 0 and zeros > (0.1 if found[0].numel() < 64 else 0.001):
         where = case.source.point(r"return.*(relu|ReLU)", r"[rR]e[lL][uU]|clamp", r"return")
         raise Broken(
             f"never negative, {zeros:.0%} exactly 0",
@@ -550,6 +552,8 @@ def _takes_both_signs(case: ModelCase) -> None:
 def memory_layout(case: ModelCase) -> Measured:
     """Transposed and channels_last inputs."""
     inputs = case.inputs()
+    if _two_calls(case, case.evaluated, inputs) > 0:
+        raise Skip("it draws random numbers, in the order in which elements lie in memory")
     base = case.outputs(case.evaluated, inputs)
     strided = {n: v.transpose(0, -1).contiguous().transpose(0, -1) if v.dim() > 1 else v for n, v in inputs.items()}
     tries = [("transposed", strided)]

@@ -24,9 +24,7 @@ _HELD = r"h|hx|cx|hidden\w*|state\w*|mem\w*|cache\w*|prev\w*|running\w*|ema\w*|q
 
 @check("input-gradient")
 def input_gradient(case: ModelCase) -> Measured:
-    """What the output does when the input moves, by autograd and by differences; the way through a quantizer."""
-    if case.main.role != "real" or not case.inputs()[case.main.name].is_floating_point():
-        raise Skip(f"{case.main.name} is no real input")
+    """What the output does when input and weights move, by autograd and by differences; the way through a quantizer."""
     if re.search(_QUANTIZES, f"{case.builder.target.__name__} {case.source.code()}", re.I):
         return _through_quantizer(case)
     line = case.source.first(r"\.detach\(\)|\.data\b(?!\.)")
@@ -40,7 +38,7 @@ def input_gradient(case: ModelCase) -> Measured:
         if abs(pair[0] - pair[1]) > abs(worst[0] - worst[1]):
             worst = pair
     auto, numeric = worst
-    if abs(numeric) > abs(auto) * 1.05 + 1e-9 or auto * numeric < 0:
+    if abs(numeric - auto) > 0.03 * max(abs(numeric), abs(auto)) + 1e-7:
         where = case.source.quote(line)
         why = (
             "Part of the output's dependence on the input is cut off from the graph: what lies before never learns it."
@@ -60,33 +58,49 @@ def _on_purpose(source: Source, line: int) -> bool:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Attribute) and node.attr in ("detach", "data") and node.lineno == line:
             name = ast.unparse(node.value).split("(")[0].split(".")[-1]
-            if re.fullmatch(_HELD, name) or isinstance(node.value, ast.BinOp):
+            if isinstance(node.value, ast.BinOp) or (re.fullmatch(_HELD, name) and not _every_turn(source, line, name)):
                 return True
-    return source.is_coefficient(line)
+    return source.is_called_constant(line)
+
+
+def _every_turn(source: Source, line: int, name: str) -> bool:
+    """Whether a recurrent state is cut off in every turn of a loop: then no gradient passes from step to step."""
+    if not re.fullmatch(r"h|hx|cx|hidden\w*|state\w*|mem\w*", name):
+        return False
+    for node in ast.walk(source.tree):
+        if isinstance(node, (ast.For, ast.While)):
+            direct = [part for part in node.body if isinstance(part, ast.Assign) and part.lineno == line]
+            if direct:
+                return True
+    return False
 
 
 def _slopes(case: ModelCase, seed: int) -> tuple[float, float]:
     """Directional derivatives of the outputs that have the batch as first dimension, in float64."""
     model = case.fresh().eval().double()
     inputs = {n: v.double() if v.is_floating_point() else v for n, v in case.inputs(seed).items()}
-    name = case.main.name
     generator = torch.Generator().manual_seed(seed)
-    direction = torch.randn(inputs[name].shape, generator=generator, dtype=torch.float64)
+    real = [v for n, v in inputs.items() if v.is_floating_point() and case.spec(n).role == "real"]
+    leaves = [*(p for p in model.parameters() if p.requires_grad), *(v.requires_grad_() for v in real)]
+    ways = [torch.randn(leaf.shape, generator=generator, dtype=torch.float64) for leaf in leaves]
 
-    def total(value: Tensor) -> Tensor:
+    def total() -> Tensor:
         reseed()
-        found = case.graph_outputs(model, {**inputs, name: value})
-        kept = [f for f in found if f.dim() and f.requires_grad and f.shape[0] == value.shape[0]]
+        found = case.graph_outputs(model, inputs)
+        kept = [f for f in found if f.dim() and f.requires_grad and f.shape[0] == case.batch]
         weights = torch.Generator().manual_seed(0)
         parts = [(f * torch.randn(f.shape, generator=weights, dtype=f.dtype)).sum() for f in kept]
         return torch.stack(parts).sum() if parts else torch.zeros((), dtype=torch.float64)
 
-    leaf = inputs[name].clone().requires_grad_()
-    value = total(leaf)
-    gradient = judge.gradients(value, [leaf])[0] if value.requires_grad else None
-    auto = 0.0 if gradient is None else judge.dot(gradient, direction)
-    step = 1e-5
-    ends = [judge.number(total(inputs[name] + sign * step * direction)) for sign in (1, -1)]
+    value = total()
+    gradients = judge.gradients(value, leaves) if value.requires_grad else []
+    auto = sum(judge.dot(g, way) for g, way in zip(gradients, ways) if g is not None)
+    step, ends = 1e-5, []
+    for move in (step, -2 * step):
+        with torch.no_grad():
+            for leaf, way in zip(leaves, ways):
+                leaf.add_(way, alpha=move)
+        ends.append(judge.number(total()))
     return auto, (ends[0] - ends[1]) / (2 * step)
 
 
@@ -179,9 +193,10 @@ class _Products(TorchFunctionMode):
         if line is None:
             return
         if name in _MULTIPLIES:
-            weighed = self.weights.get(id(given[0])) if len(given) == 2 else None
-            if weighed and name != "einsum" and weighed[1] != given[0].dim() - 1 and self.wrong is None:
-                self.wrong = (weighed[0], weighed[1], given[0].dim())
+            for place, operand in enumerate(given if len(given) == 2 else ()):
+                weighed = self.weights.get(id(operand))
+                if weighed and self.wrong is None and not _sums_over(name, args, place, weighed[1], operand.dim()):
+                    self.wrong = (weighed[0], weighed[1], operand.dim())
             if len(given) == 2 and result.dim() >= 3 and not any(isinstance(g, nn.Parameter) for g in given):
                 self._note(result, self.scores.add)
         elif name == "softmax" and given and id(given[0]) in self.scores:
@@ -197,6 +212,18 @@ class _Products(TorchFunctionMode):
     def _note(self, tensor: Tensor, add: Any) -> None:
         self.kept.append(tensor)  # alive, so that its id is its own
         add(id(tensor))
+
+
+def _sums_over(name: str, args: Any, place: int, dim: int, rank: int) -> bool:
+    """Whether a product sums over that dimension of its first or second factor; true where that is not known."""
+    if name != "einsum":
+        return place == 1 or dim == rank - 1
+    equation = str(args[0]).replace(" ", "")
+    if "->" not in equation or "." in equation:
+        return True
+    factors, result = equation.split("->")
+    parts = factors.split(",")
+    return place >= len(parts) or len(parts[place]) != rank or parts[place][dim] not in result
 
 
 _MULTIPLIES = ("matmul", "__matmul__", "bmm", "einsum")

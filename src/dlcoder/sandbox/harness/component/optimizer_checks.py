@@ -146,17 +146,17 @@ def _beside(case: OptimizerCase, twin: str, options: dict[str, Any]) -> float:
 
 @check("resume")
 def resume(case: OptimizerCase) -> Measured:
-    """Five steps, save, load into a new one, five steps equal ten."""
+    """Three steps, save, load into a new one, seven steps equal ten."""
     case.need("optimizer")
     straight = case.stepped(10)[1]
-    optimizer, parameters = case.stepped(5)
+    optimizer, parameters = case.stepped(3)
     buffer = io.BytesIO()
     torch.save(optimizer.state_dict(), buffer)
     buffer.seek(0)
     copies = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
     other = case.make_optimizer(copies)
     other.load_state_dict(torch.load(buffer, weights_only=True))
-    case.stepped(5, other, copies)
+    case.stepped(7, other, copies)
     gap = max(judge.distance(a, b) for a, b in zip(straight, copies))
     if gap == 0:
         return Measured("bit for bit", "bit for bit")

@@ -46,6 +46,15 @@ def plain_images() -> Tensor:
     return (level + ramp).expand(COUNT, 3, SIZE, SIZE).clone()
 
 
+def boxed_images() -> Tensor:
+    """Dark images `(N, 3, H, W)`, each with a bright rectangle from (c, c + 1) to (c + 5, c + 8), c = 2 + i mod 4."""
+    images = torch.full((COUNT, 3, SIZE, SIZE), 0.1)
+    for index in range(COUNT):
+        corner = 2 + index % 4
+        images[index, :, corner + 1 : corner + 8, corner : corner + 5] = 0.9
+    return images
+
+
 def series() -> Tensor:
     """A series `(N, 3)` in which every step has a value of its own."""
     return torch.arange(60).float().unsqueeze(1) / 60 + torch.tensor([0.0, 1.0, 2.0])

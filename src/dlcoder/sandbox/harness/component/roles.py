@@ -82,9 +82,9 @@ def special(names: list[str], name: str, code: str, about: str) -> tuple[str, tu
     joined = " ".join(words)
     if len(names) == 4 and ("ctc_loss(" in code or "CTCLoss(" in code):
         return "ctc", _ctc(names, code)
-    policy = _policy(names, words)
-    if policy is not None:
-        return "policy", policy
+    steps = _predictors(names, words) or _policy(names, words)
+    if steps is not None:
+        return ("policy" if any(re.search(ADVANTAGE, word) for word in words) else "predictors"), steps
     survival = _survival(names, words)
     if survival is not None:
         return "survival", survival
@@ -118,6 +118,14 @@ def _ctc(names: list[str], code: str) -> tuple[Spec, ...]:
         Spec(names[2], ("B",), "lengths"),
         Spec(names[3], ("B",), "lengths", high=3),
     )
+
+
+def _predictors(names: list[str], words: list[str]) -> tuple[Spec, ...] | None:
+    """Predictions and projections of two views: p1, p2, z1, z2; None if they are not these four."""
+    initials = sorted(word[0] for word in words if word)
+    if len(names) == 4 and initials in (["p", "p", "z", "z"], ["p", "p", "t", "t"], ["q", "q", "z", "z"]):
+        return tuple(Spec(each, ("B", "D"), "real") for each in names)
+    return None
 
 
 def _policy(names: list[str], words: list[str]) -> tuple[Spec, ...] | None:

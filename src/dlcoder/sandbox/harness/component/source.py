@@ -236,6 +236,9 @@ def _listed(part: Any) -> list[Any]:
 
 
 def _detaches(node: ast.AST, number: int) -> bool:
+    """Whether an expression is a detached one, or made of one alone; a product of it with something else is not."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+        return False
     return any(
         isinstance(n, ast.Attribute) and n.attr in ("detach", "data") and n.lineno == number for n in ast.walk(node)
     )

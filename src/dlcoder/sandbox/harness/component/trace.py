@@ -77,7 +77,7 @@ class Trace(TorchFunctionMode):
         if line is None or name in ("size", "dim", "requires_grad_", "numel"):
             return result
         inputs = tensors((args, kwargs))
-        if name in _FACTORS and any(t.requires_grad for t in inputs):
+        if name in _FACTORS and {t.requires_grad for t in inputs} == {True, False}:
             self.weighed.add(line)
         self._look(inputs, result, line)
         return result

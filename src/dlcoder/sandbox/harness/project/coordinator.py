@@ -317,7 +317,9 @@ class Coordinator:
         """Every option changed, one at a time."""
         found = self.options()
         if not found:
-            yield skipped("knobs", "no option was found: neither argparse nor a configuration file is used")
+            yield skipped(
+                "knobs", "no option was found: no argparse, configuration file, data class or constants of the script"
+            )
             return
         tried: list[knobs.Knob] = []
         untried: list[str] = []
@@ -335,6 +337,7 @@ class Coordinator:
             yield skipped("knobs", "the time limit of the call was reached before all options had been tried")
             return
         read = {k.name: knobs.is_read(k, self.plain_run()) for k in without}
+        without = [k for k in without if not knobs.is_rare(k, self.plain_run())]
         silent = [k.name for k in without if read[k.name] is False or knobs.shapes_training(k)]
         inert = [k.name for k in without if k.name not in silent]
         yield from _knob_verdict(silent, inert, len(tried), untried)

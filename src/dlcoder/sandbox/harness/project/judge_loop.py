@@ -227,6 +227,8 @@ def _by_gradients(same: Result, size: int) -> Check | None:
     inputs = {e["input"] for e in same.events("fwd") if e["trained"] and e["grad"]}
     if len(inputs) != 1 or len({n for n in sizes if n <= size}) < 2 or not all(s.get("projection") for s in steps):
         return None
+    if _draws(same, size):
+        return None
     usual = next(s["projection"] for s, n in zip(steps, sizes) if n == size)
     # Windows above the usual size hold what the shortened data left over.
     for step, count in ((s, n) for s, n in zip(steps, sizes) if n <= size):
@@ -249,7 +251,7 @@ def _by_width(same: Result, wider: Result, size: int) -> Check | None:
         if len(inputs) != 1 or not full:
             return None
         found.append((inputs, full[0]["projection"]))
-    if found[0][0] != found[1][0]:
+    if found[0][0] != found[1][0] or _draws(same, size):
         return None
     ratio = _times_as_large(found[1][1], found[0][1])
     if abs(ratio - 1) > 0.02:
@@ -257,6 +259,13 @@ def _by_width(same: Result, wider: Result, size: int) -> Check | None:
         fix = "divide the whole loss, every term of it, by the micro-batches of a step"
         return failed(name, what, bound, fix + at(site_of(same.events("bwd"))))
     return passed(name, f"equal for windows of {size} and {2 * size} micro-batches", bound)
+
+
+def _draws(same: Result, size: int) -> bool:
+    """Whether windows of one batch at one point have different gradients: the model draws noise of its own."""
+    steps = [s for s in same.steps() if s["opt"] == 0]
+    full = [s["projection"] for s, w in zip(steps, windows(same)) if len(w) == size and s.get("projection")]
+    return any(abs(_times_as_large(other, full[0]) - 1) > 0.02 for other in full[1:])
 
 
 def _times_as_large(projection: list[float], usual: list[float]) -> float:

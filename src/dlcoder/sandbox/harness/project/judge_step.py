@@ -283,7 +283,9 @@ def _targets(result: Result) -> Iterator[Check]:
         return
     for event in result.events("scores")[:1]:
         given, wanted = (
-            ("probabilities", "logits") if event["name"] == "cross_entropy" else ("logits", "log-probabilities")
+            ("probabilities", "logits")
+            if event["name"] == "cross_entropy"
+            else ("probabilities" if event["name"] == "kl_div" else "logits", "log-probabilities")
         )
         fix = f"give it {wanted}: " + ("no softmax before it" if wanted == "logits" else "log_softmax first")
         yield failed(

@@ -40,6 +40,7 @@ _TRAINS = re.compile(
 )
 
 
+_RARE = re.compile(r"patience|early_?stop|tolerance|min_delta|max_(bad|retries|failures)|nan_?limit", re.IGNORECASE)
 _SHOWS = re.compile(r"save|log|print|plot|show|export|write|eval|test|val|sample|monitor|best", re.IGNORECASE)
 _SETTINGS = re.compile(r"Config|Settings|Options|Args|Arguments|Params|Hparams|Cfg", re.IGNORECASE)
 _SIMPLE = ("_StoreAction", "_StoreTrueAction", "_StoreFalseAction", "BooleanOptionalAction")
@@ -54,9 +55,11 @@ class Knob:
         value: What it is in the usual run.
         file: The configuration file, or an empty text for the command line.
         owner: The data class whose default it is, if it is given nowhere else.
+        choices: The values that it may have, where they are known.
     """
 
     def __init__(self, name: str, leaf: str, value: Any, file: str, template: str, option: Event | None) -> None:
+        self.choices: list[Any] = list((option or {}).get("choices") or [])
         self.name = name
         self.leaf = leaf
         self.value = value
@@ -80,6 +83,8 @@ class Knob:
         """What to give a run so that this option has `value`: `extra` arguments or `files`."""
         if self.owner:
             return {"options": {"defaults": {f"{self.owner}.{self.leaf}": value}}}
+        if self.file.endswith(".py"):
+            return {"files": {self.file: self.template.replace(PLACEHOLDER, repr(value))}}
         if self.file:
             text = self.template.replace(json.dumps(PLACEHOLDER), literal(value)).replace(PLACEHOLDER, literal(value))
             return {"files": {self.file: text}}
@@ -92,9 +97,8 @@ class Knob:
 
     def other(self) -> Any:
         """A different value that the program should accept; `None` where none is known."""
-        choices = (self.option or {}).get("choices")
-        if choices:
-            return next((c for c in choices if c != str(self.value)), None)
+        if self.choices:
+            return next((c for c in self.choices if c != str(self.value)), None)
         value, kind = self.value, self.kind
         if kind == "flag":
             return not value if not self.option or self.option["kind"] != "_StoreFalseAction" else value
@@ -117,7 +121,7 @@ class Knob:
     def extreme(self) -> Any:
         """A value far from the usual one, for an option of which `other` did not show; `None` where none is known."""
         value = self.value
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or (self.option or {}).get("choices"):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or self.choices:
             return None
         if self.kind == "int":
             return value // 8 if value >= 8 and not _is_length(self.leaf) else None
@@ -170,8 +174,22 @@ def find_knobs(plain: Result, configs: dict[str, list[Event]], args: list[str]) 
         for leaf in configs.get(file, []):
             last = leaf["name"].rpartition(".")[2]
             leaves[leaf["name"]] = Knob(f"{leaf['name']} ({file})", last, leaf["value"], file, leaf["template"], None)
+    found += _constants(configs, found or list(leaves.values()), code)
     given = {k.leaf for k in [*found, *leaves.values()]}
     return found + list(leaves.values()) + [k for k in _default_knobs(plain) if k.leaf not in given]
+
+
+def _constants(configs: dict[str, list[Event]], others: list[Knob], code: str) -> list[Knob]:
+    """Constants of the script as its options: where it has no others, or says that a file may override them."""
+    if others and not re.search(r"exec\(open\(", code):
+        return []
+    found = []
+    for file in (name for name in configs if name.endswith(".py")):
+        for leaf in configs[file]:
+            knob = Knob(f"{leaf['name']} ({file})", leaf["name"], leaf["value"], file, leaf["template"], None)
+            knob.choices = list(leaf.get("choices", ()))
+            found.append(knob)
+    return found
 
 
 def _default_knobs(plain: Result) -> Iterable[Knob]:
@@ -209,7 +227,7 @@ def resume_knob(knobs: Iterable[Knob]) -> Knob | None:
     knobs = sorted(knobs, key=lambda knob: not knob.leaf.lower().startswith("resume"))
     for pattern in (_RESUME, _LOAD):
         for knob in knobs:
-            choices = (knob.option or {}).get("choices") or []
+            choices = knob.choices
             if pattern.search(knob.leaf) and (pattern is _RESUME or "resume" in choices or not knob.value):
                 return knob
     return None
@@ -217,7 +235,7 @@ def resume_knob(knobs: Iterable[Knob]) -> Knob | None:
 
 def resume_value(knob: Knob, checkpoint: str) -> Any:
     """What the option must be for a run to go on from a checkpoint."""
-    choices = (knob.option or {}).get("choices") or []
+    choices = knob.choices
     if "resume" in choices:
         return "resume"
     if "auto" in choices:
@@ -234,6 +252,12 @@ def why_not(knob: Knob) -> str:
     return ""
 
 
+def is_rare(knob: Knob, plain: Result) -> bool:
+    """Whether an option is one that shows only in a run that goes wrong, and the code uses it."""
+    uses = len(re.findall(rf"\b{re.escape(knob.leaf)}\b", _without_declaration(sources(plain), knob.leaf)))
+    return bool(_RARE.search(knob.leaf)) and uses > (0 if knob.option is not None else 1)
+
+
 def is_read(knob: Knob, plain: Result) -> bool | None:
     """Whether the program reads an option; `None` where that cannot be told."""
     final: Event = next(iter(plain.events("final")), {"reads": {}})
@@ -246,6 +270,8 @@ def is_read(knob: Knob, plain: Result) -> bool | None:
         if reads is None or "__dict__" in reads or not complete(plain):
             return None if re.search(rf"\b{re.escape(knob.leaf)}\b", _without_declaration(code, knob.leaf)) else False
         return False
+    if knob.file.endswith(".py"):
+        return None
     classes = {e["cls"]: e["fields"] for e in plain.events("dataclass")}
     holders = [cls for cls, fields in classes.items() if knob.leaf in fields]
     if holders:

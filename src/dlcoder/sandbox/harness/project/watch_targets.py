@@ -29,6 +29,7 @@ class TargetWatch:
     def install(self) -> None:
         """Patch the losses that compare, and subtraction, by which people write them by hand."""
         special = {"cross_entropy": self._logits, "nll_loss": self._log_probabilities}
+        special["kl_div"] = self._divergence
         special.update(dict.fromkeys(("binary_cross_entropy", "binary_cross_entropy_with_logits"), self._soft))
         for name in (*_ELEMENTWISE, *special):
             compare = special.get(name, self._same_shape)
@@ -83,6 +84,12 @@ class TargetWatch:
         if logits.dim() == 2 and logits.shape[0] == logits.shape[1]:
             self._write("floor", "pairs", why="the loss compares the samples of a batch with each other")
         self._aligned(logits, target)
+
+    def _divergence(self, scores: torch.Tensor, target: torch.Tensor) -> None:
+        """A divergence takes log-probabilities first; beside another term it is seldom 0."""
+        if scores.dim() > 1 and bool((scores >= 0).all()) and bool((scores.sum(-1) - 1).abs().max() < NORMALIZED):
+            self._write("scores", "kl_div", name="kl_div")
+        self._write("floor", "soft", why="the targets are another model's probabilities")
 
     def _soft(self, scores: torch.Tensor, target: torch.Tensor) -> None:
         """Targets between 0 and 1 have an entropy, below which no model gets."""
