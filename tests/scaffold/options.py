@@ -33,10 +33,8 @@ OF_ANY_TASK: Options = {
     "schedule": [{"train": {"schedule": value}} for value in ("cosine", "constant", "wsd", "step")],
     "clip": [{"train": {"max_grad_norm": value}} for value in (0, 1)],
     "config": [{"config": value} for value in ("yaml", "toml", "argparse", "dataclass")],
-    "framework": [
-        *({"framework": value} for value in ("pytorch", "lightning", "accelerate")),
-        {"framework": "pytorch", "train": {"strategy": "fsdp"}},
-    ],
+    "framework": [{"framework": value} for value in ("pytorch", "lightning", "accelerate")],
+    "strategy": [{"train": {"strategy": value}} for value in ("ddp", "fsdp", "backoff")],
     "loggers": [{"loggers": value} for value in ([], ["tensorboard"])],
     "recompute": [{"train": {"gradient_checkpointing": value}} for value in (False, True)],
     "launcher": [{"launcher": value} for value in ("torchrun", "srun", "sbatch")],
@@ -57,13 +55,12 @@ OF_CLASSIFICATION: Options = {
     "depth": [{"model": {"size": value}} for value in ("tiny", "base")],
     "metric": [{"metric": value} for value in ("accuracy", "macro_f1")],
     **OF_ANY_TASK,
-    "framework": [*OF_ANY_TASK["framework"], {"framework": "pytorch", "train": {"strategy": "backoff"}}],
 }
 OF_TASKS: Options = {
     "task": TASKS,
     "size": [{"model": {"size": value}} for value in ("tiny", "large")],
     **OF_ANY_TASK,
-    "framework": [*OF_ANY_TASK["framework"], {"framework": "pytorch", "train": {"compile": True}}],
+    "compile": [{"train": {"compile": value}} for value in (False, True)],
 }
 
 
@@ -83,10 +80,20 @@ def covering(options: Options) -> list[Request]:
 
 
 def possible(request: Request) -> Request:
-    """A request without what is refused: where two networks are trained or compared."""
-    needed = {"dino": {"ema": True, "strategy": "ddp"}, "dcgan": {"strategy": "ddp", "compile": False}}
+    """A request without what is refused."""
+    needed = {"dino": {"ema": True, "strategy": "ddp"}, "dcgan": {"strategy": "ddp"}}
     family = request.get("model", {}).get("family")
-    return merge([request, {"train": needed[family]}]) if family in needed else request
+    if family in needed:
+        request = merge([request, {"train": needed[family]}])
+    if request.get("task") == "self_supervised" and family is None and request["train"]["strategy"] == "backoff":
+        request = merge([request, {"train": {"strategy": "ddp"}}])
+    if (
+        request["framework"] == "lightning"
+        and request["train"]["strategy"] == "fsdp"
+        and request["precision"] == "fp16"
+    ):
+        request = merge([request, {"precision": "bf16"}])
+    return request
 
 
 def rows(options: Options) -> list[tuple[int, ...]]:

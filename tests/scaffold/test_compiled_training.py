@@ -3,19 +3,20 @@
 import subprocess
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from projects import PYTHON, QUICK, choices, write_project
+from projects import PYTHON, QUICK, write_project
 from test_exact_resume import trace
-
-from dlcoder.errors import UserError
 
 RUNS = """
     import os, signal, sys, torch, numpy, yaml, torch._dynamo, torch._functorch.aot_autograd
 
-    def run(folder, *more, stop=False):
+    def run(project, folder, *more, stop=False):
         if not (child := os.fork()):
+            os.chdir(project)
+            sys.path.insert(0, project)
             import train
             from waves.engine.train_step import TrainStep
             if stop:
@@ -28,23 +29,35 @@ RUNS = """
             code = train.main(["--config", "configs/smoke.yaml", "--run-dir", folder, "--resume", "--set", *settings])
             if "train.compile=none" not in more:
                 assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 1, "nothing was compiled"
+                assert not torch._dynamo.utils.counters["graph_break"]
             os._exit(code)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
-    os.chdir(sys.argv[1])
-    sys.path.insert(0, sys.argv[1])
-    assert run("runs/plain", "train.compile=none") == 0 and run("runs/whole") == 0
-    assert run("runs/resumed", stop=True) == 143 and run("runs/resumed") == 0
+    classifier, gan = sys.argv[1:]
+    for project in (classifier, gan):
+        assert run(project, "runs/plain", "train.compile=none") == 0 and run(project, "runs/whole") == 0
+    assert run(classifier, "runs/resumed", stop=True) == 143 and run(classifier, "runs/resumed") == 0
 """
 """One process imports torch and forks for each run. Batches have two sizes, and a run is stopped between them."""
 
 
-def test_a_compiled_model_trains_as_one_that_is_not_and_goes_on_exactly(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A classifier, which also recomputes its blocks, and a GAN; both have run."""
+    folder = tmp_path_factory.mktemp("compiled")
     train = {"compile": True, "gradient_checkpointing": True}
-    project = write_project(tmp_path / "waves", model={"size": "tiny"}, precision="fp32", train=train)
-    command = [PYTHON, "-c", textwrap.dedent(RUNS), str(project)]
+    fields: dict[str, Any] = {"precision": "fp32", "model": {"size": "tiny"}}
+    classifier = write_project(folder / "classifier/waves", **fields, train=train)
+    fields |= {"task": "generation", "model": {"family": "dcgan", "size": "tiny"}}
+    gan = write_project(folder / "gan/waves", **fields, train={"compile": True})
+    command = [PYTHON, "-c", textwrap.dedent(RUNS), str(classifier), str(gan)]
     done = subprocess.run(command, env=QUICK, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+    return classifier, gan
+
+
+def test_a_compiled_model_trains_as_one_that_is_not_and_goes_on_exactly(projects: tuple[Path, Path]) -> None:
+    project, _ = projects
     folders = {name: project / "runs" / name for name in ("plain", "whole", "resumed")}
     records = {name: trace(folder) for name, folder in folders.items()}
     assert records["resumed"] == records["whole"]
@@ -60,6 +73,8 @@ def test_a_compiled_model_trains_as_one_that_is_not_and_goes_on_exactly(tmp_path
         torch.testing.assert_close(whole, plain, rtol=1e-4, atol=1e-5)
 
 
-def test_what_is_compiled_as_a_whole_is_not_sharded_block_by_block() -> None:
-    with pytest.raises(UserError, match=r"Leave train\.compile out"):
-        choices(train={"compile": True, "strategy": "fsdp"})
+def test_a_gan_with_a_compiled_generator_trains_as_any_other(projects: tuple[Path, Path]) -> None:
+    _, project = projects
+    plain, compiled = (trace(project / "runs" / name) for name in ("plain", "whole"))
+    for record, expected in zip(compiled, plain, strict=True):
+        assert record == pytest.approx(expected, rel=1e-4, abs=1e-6)

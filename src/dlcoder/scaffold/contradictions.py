@@ -32,16 +32,6 @@ def refuse_contradictions(spec: ProjectSpec, task: Task) -> None:
             "train.ema is false, and the teacher is the average of the student's weights.",
             "Leave train.ema out, or set model.family to simclr or mae.",
         )
-    if spec.train.strategy == "fsdp" and spec.train.compile:
-        raise UserError(
-            "train.compile compiles whole passes, and train.strategy fsdp gathers weights between their blocks.",
-            "Leave train.compile out, or set train.strategy to ddp.",
-        )
-    if task.training == "adversarial" and spec.train.compile:
-        raise UserError(
-            "train.compile compiles passes that are differentiated once, and a gradient penalty does so twice.",
-            "Leave train.compile out.",
-        )
     _refuse_strategy(spec, task)
     if spec.device == "cpu" and spec.precision == "fp16":
         raise UserError(
@@ -75,10 +65,10 @@ def refuse_idle_options(spec: ProjectSpec, family: str, source: Source) -> None:
 
 def _refuse_strategy(spec: ProjectSpec, task: Task) -> None:
     strategy = spec.train.strategy
-    if strategy != "ddp" and spec.framework != "pytorch":
+    if strategy == "fsdp" and spec.framework == "lightning" and spec.precision == "fp16":
         raise UserError(
-            f"train.strategy {strategy} is for framework pytorch, and framework is {spec.framework}.",
-            "Set framework to pytorch, or train.strategy to ddp.",
+            "precision is fp16, and Lightning scales no loss where train.strategy fsdp shards the model.",
+            "Set precision to bf16, or framework to pytorch.",
         )
     if strategy != "ddp" and task.training != "loss":
         raise UserError(

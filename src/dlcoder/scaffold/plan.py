@@ -16,7 +16,7 @@ from dlcoder.templates.bindings import Binding, Bindings, Default, Fixed, Presen
 
 PARTS = {"data": "Where samples come from.", "model": "What is trained.", "train": "How it is trained."}
 """What the parts of the settings are, in their order."""
-STRATEGIES = {"fsdp": "utils.shard", "backoff": "utils.replicas"}
+STRATEGIES = {"fsdp": "utils.sharded", "backoff": "utils.replicas"}
 """What stands in for `utils.parallel`, with the same functions, by strategy."""
 _AMP = {"fp32": "None", "bf16": "torch.bfloat16", "fp16": "torch.float16"}
 
@@ -108,6 +108,7 @@ def _context(choices: Choices) -> dict[str, object]:
             Setting(
                 "deterministic", choices.reproducible, "Equal runs give equal bits, at some cost in speed on GPUs."
             ),
+            Setting("profile", 0, "Steps to profile: where time went, and memory if it runs out, goes to RUN/profile."),
         ),
         "settings": {
             "data": data_settings(choices),
@@ -198,6 +199,7 @@ def _bindings(choices: Choices) -> Bindings:
     if family.small_images:
         model["small_images"] = Fixed(str(choices.small_images))
     ema: dict[str, Binding] = {"ema": Present() if choices.ema else Fixed("None")}
+    backoff: dict[str, Binding] = {"backoff": Present() if choices.strategy == "backoff" else Fixed("None")}
     # Of two networks that are trained in turn, one is averaged.
     ema_of_step = {} if choices.ema and task.training == "adversarial" else ema
     return {
@@ -205,10 +207,10 @@ def _bindings(choices: Choices) -> Bindings:
             "amp_dtype": amp,
             "scaler": Present() if choices.precision == "fp16" else Fixed("None"),
             **ema_of_step,
-            "backoff": Present() if choices.strategy == "backoff" else Fixed("None"),
+            **backoff,
         },
-        "AccelerateStep": ema_of_step,
-        "TrainModule": ema,
+        "AccelerateStep": {**ema_of_step, **backoff, "sharded": Fixed(str(choices.strategy == "fsdp"))},
+        "TrainModule": {**ema, **backoff},
         "AdversarialModule": ema,
         "Trainer": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
         "EvaluateAndSave": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
@@ -243,7 +245,7 @@ def _parallelism(strategy: str, amp: Binding) -> Bindings:
         return {"parallelize": {"find_unused_parameters": Fixed("False"), "bucket_cap_mb": Fixed("None")}}
     # Tests that look at a rank's gradients while they are averaged need the usual module.
     unusual: Bindings = {"parallel": {"parallelize": Fixed("None")}}
-    return {**unusual, "parallelize": {"dtype": amp}} if strategy == "fsdp" else unusual
+    return {**unusual, "parallelize": {"dtype": amp}} if strategy == "fsdp" and amp == Fixed("None") else unusual
 
 
 def role_of(path: str, package: str) -> str:

@@ -10,10 +10,12 @@ the means of micro-batches instead, and weigh a smaller one wrongly: it stays at
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from dlcoder.templates.components.engine.ema import Ema
@@ -23,6 +25,7 @@ from dlcoder.templates.components.engine.objective import (
     refuse_non_finite,
     with_total,
 )
+from dlcoder.templates.components.engine.oom_backoff import OomBackoff
 from dlcoder.templates.components.engine.run_state import Stateful
 from dlcoder.templates.components.engine.schedule import WarmupSchedule
 from dlcoder.templates.components.utils.distributed import World
@@ -39,6 +42,8 @@ class AccelerateStep:
         accelerator: Wraps, places, casts and scales.
         max_grad_norm: The norm that the gradient is clipped to.
         ema: Follows the weights.
+        backoff: Splits batches that do not fit into memory.
+        sharded: Whether the model and the average are sharded over ranks already.
     """
 
     def __init__(
@@ -51,14 +56,22 @@ class AccelerateStep:
         *,
         max_grad_norm: float,
         ema: Ema | None = None,
+        backoff: OomBackoff | None = None,
+        sharded: bool = False,
     ) -> None:
         self.plain_model = model
-        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        if sharded or backoff is not None:
+            # Gradients are not for `prepare` to average, which would wrap the model.
+            self.model, self.optimizer = model, accelerator.prepare_optimizer(optimizer)
+        else:
+            self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.objective = objective
         self.schedule = schedule
         self.accelerator = accelerator
         self.max_grad_norm = max_grad_norm
         self.ema = ema
+        self.backoff = backoff
+        self.sharded = sharded
 
     def __call__(self, window: Sequence[Batch]) -> dict[str, float]:
         """Update the weights once.
@@ -75,6 +88,9 @@ class AccelerateStep:
         norm = self.accelerator.clip_grad_norm_(
             self.model.parameters(), self.max_grad_norm
         )
+        if self.sharded and isinstance(norm, DTensor):
+            # That of all ranks' shares together.
+            norm = norm.full_tensor()
 
         # Here the host waits for the device, once a step.
         values = torch.stack([*means.values(), norm.double()]).tolist()
@@ -100,16 +116,26 @@ class AccelerateStep:
             "schedule": self.schedule,
             **({"scaler": scaler} if scaler is not None else {}),
             **({"ema": self.ema} if self.ema is not None else {}),
+            **({"backoff": self.backoff} if self.backoff is not None else {}),
         }
 
     def _accumulate_gradients(self, window: Sequence[Batch]) -> dict[str, Tensor]:
-        """Run forward and backward over the window; return means over all ranks."""
+        """Leave the gradient in the weights; return means over the window."""
         accelerator = self.accelerator
         # Counted before the first backward pass: every gradient is divided by it.
         count = sum(self.objective.count(batch) for batch in window)
         local = torch.tensor(float(count), device=accelerator.device)
         # A window of nothing that counts has a loss of 0, not of 0 / 0.
         samples = accelerator.reduce(local, "sum").clamp(min=1)
+        run = partial(self._run, samples)
+        totals = run(window) if self.backoff is None else self.backoff(run, window)
+        stacked = torch.stack(list(totals.values()))
+        means = accelerator.reduce(stacked, "sum") / samples
+        return dict(zip(totals, means, strict=True))
+
+    def _run(self, samples: Tensor, window: Sequence[Batch]) -> dict[str, Tensor]:
+        """Run forward and backward over micro-batches; return this rank's sums."""
+        accelerator = self.accelerator
         totals: dict[str, Tensor] = {}
         for number, batch in enumerate(window, start=1):
             # Gradients travel between ranks once a window, with the last micro-batch.
@@ -121,9 +147,7 @@ class AccelerateStep:
                 accelerator.backward(sums["loss_total"] * scale)
             for name, value in sums.items():
                 totals[name] = totals.get(name, 0) + value.detach().double()
-        stacked = torch.stack(list(totals.values()))
-        means = accelerator.reduce(stacked, "sum") / samples
-        return dict(zip(totals, means, strict=True))
+        return totals
 
     def _forward(self, batch: Batch) -> dict[str, Tensor]:
         device = self.accelerator.device

@@ -11,7 +11,8 @@ here, and the optimization manual.
 
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from dlcoder.templates.components.engine.objective import (
     refuse_non_finite,
     with_total,
 )
+from dlcoder.templates.components.engine.oom_backoff import OomBackoff
 from dlcoder.templates.components.engine.position import Position
 from dlcoder.templates.components.engine.schedule import WarmupSchedule
 from dlcoder.templates.components.utils.distributed import sum_over_ranks
@@ -42,6 +44,7 @@ class TrainModule(LightningModule):
         position: How far the run is.
         max_grad_norm: The norm that the gradient is clipped to.
         ema: Follows the weights.
+        backoff: Splits batches that do not fit into memory.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class TrainModule(LightningModule):
         *,
         max_grad_norm: float,
         ema: Ema | None = None,
+        backoff: OomBackoff | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -64,6 +68,7 @@ class TrainModule(LightningModule):
         self.position = position
         self.max_grad_norm = max_grad_norm
         self.ema = ema
+        self.backoff = backoff
         self.means: dict[str, Tensor] = {}
         self.record: dict[str, float] = {}
 
@@ -115,35 +120,60 @@ class TrainModule(LightningModule):
         """Clip the gradient, which Lightning has unscaled by now, and look at it."""
         groups = optimizer.param_groups
         trained = [parameter for group in groups for parameter in group["params"]]
-        norm = nn.utils.clip_grad_norm_(trained, self.max_grad_norm)
+        norm = self.clip(trained)
         # Here the host waits for the device, once a step.
         values = torch.stack([*self.means.values(), norm.double()]).tolist()
         self.record = dict(zip([*self.means, "grad_norm"], values, strict=True))
         refuse_non_finite(self.record, self._watched())
 
+    def clip(self, parameters: list[nn.Parameter]) -> Tensor:
+        """Clip the gradient; return the norm before."""
+        return nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+
+    def gradient_sync(
+        self, model: nn.Module, *, enabled: bool
+    ) -> AbstractContextManager[None]:
+        """Whether backward passes in this context average gradients over ranks."""
+        parallel: Any = self.trainer.model
+        if enabled or self.trainer.world_size == 1:
+            return nullcontext()
+        context: AbstractContextManager[None] = parallel.no_sync()
+        return context
+
     def _accumulate_gradients(
         self, model: nn.Module, objective: Objective, window: Sequence[Batch]
     ) -> dict[str, Tensor]:
-        """Run forward and backward over the window; return means over all ranks."""
+        """Leave the gradient in the weights; return means over the window."""
         # Counted before the first backward pass: every gradient is divided by it.
         count = sum(objective.count(batch) for batch in window)
         samples = sum_over_ranks(torch.tensor(float(count), device=self.device))
         # A window of nothing that counts has a loss of 0, not of 0 / 0.
         samples = samples.clamp(min=1)
-        parallel: Any = self.trainer.model
+        run = partial(self._run, model, objective, samples)
+        totals = run(window) if self.backoff is None else self.backoff(run, window)
+        means = sum_over_ranks(torch.stack(list(totals.values()))) / samples
+        return dict(zip(totals, means, strict=True))
+
+    def _run(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        samples: Tensor,
+        window: Sequence[Batch],
+    ) -> dict[str, Tensor]:
+        """Run forward and backward over micro-batches; return this rank's sums."""
         totals: dict[str, Tensor] = {}
         for number, batch in enumerate(window, start=1):
             # Gradients travel between ranks once a window, with the last micro-batch.
-            last = number == len(window) or self.trainer.world_size == 1
-            with nullcontext() if last else parallel.no_sync():
+            last = number == len(window) and self.backoff is None
+            with self.gradient_sync(model, enabled=last):
                 sums = with_total(objective(model, batch))
                 # Data parallelism averages over ranks; times their number, it sums.
                 scale = self.trainer.world_size / samples
                 self.manual_backward(sums["loss_total"] * scale)
             for name, value in sums.items():
                 totals[name] = totals.get(name, 0) + value.detach().double()
-        means = sum_over_ranks(torch.stack(list(totals.values()))) / samples
-        return dict(zip(totals, means, strict=True))
+        return totals
 
     def _watched(self) -> list[str]:
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
@@ -16,6 +17,7 @@ from dlcoder.templates.components.engine.schedule import WarmupSchedule
 from dlcoder.templates.components.utils.distributed import World, on_any_rank
 from dlcoder.templates.components.utils.jsonl import Log
 from dlcoder.templates.components.utils.memory import peak_memory_mb
+from dlcoder.templates.components.utils.profiler import StepProfiler
 from dlcoder.templates.components.utils.progress import ProgressLine
 from dlcoder.templates.components.utils.stop_signal import StopSignal
 
@@ -51,6 +53,8 @@ class Trainer:
         save_every: Steps between checkpoints within an epoch.
         metric: The metric that the best checkpoint is chosen by.
         lower_is_better: Whether the metric is an error.
+        progress: Shows a person how it goes.
+        profiler: Finds out where the time of some steps goes.
     """
 
     step: Step
@@ -69,16 +73,18 @@ class Trainer:
     metric: str
     lower_is_better: bool = False
     progress: ProgressLine = field(default_factory=ProgressLine)
+    profiler: StepProfiler = field(default_factory=lambda: StepProfiler(Path()))
 
     def fit(self) -> bool:
         """Train to the end; False if a signal ended the run before, after saving."""
         # What a killed run logged beyond its last checkpoint happens again now.
         self.log.rewind(lambda record: record["step"] <= self.position.step)
         self.eval_log.rewind(lambda record: record["epoch"] < self.position.epoch)
-        while self.position.epoch < self.epochs:
-            if not self._train_epoch():
-                return False
-            self._finish_epoch()
+        with self.profiler:
+            while self.position.epoch < self.epochs:
+                if not self._train_epoch():
+                    return False
+                self._finish_epoch()
         return True
 
     def _train_epoch(self) -> bool:
@@ -93,6 +99,7 @@ class Trainer:
             position.batch += len(window)
             time_iter = time.perf_counter() - started
             self._log_step(record, time_data, time_iter)
+            self.profiler.step()
             if on_any_rank(self.stop.requested, self.world):
                 self.checkpointer.save("last.pt")
                 return False

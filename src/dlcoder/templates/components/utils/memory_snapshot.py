@@ -19,21 +19,24 @@ class MemorySnapshot:
     Args:
         folder: Where `memory_rank<N>.pickle` goes.
         rank: The number of this process.
+        enabled: Whether anything is recorded, where there is a GPU.
         max_entries: The last so many allocations are kept, in memory of the host.
-
-    Attributes:
-        reason: Why nothing is recorded; empty where it is.
     """
 
-    def __init__(self, folder: Path, *, rank: int, max_entries: int = 100_000) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        rank: int,
+        enabled: bool = True,
+        max_entries: int = 100_000,
+    ) -> None:
         self.path = folder / f"memory_rank{rank}.pickle"
         self.max_entries = max_entries
-        self.reason = (
-            "" if torch.cuda.is_available() else "There is no GPU with a memory."
-        )
+        self.recording = enabled and torch.cuda.is_available()
 
     def __enter__(self) -> "MemorySnapshot":
-        if not self.reason:
+        if self.recording:
             torch.cuda.memory._record_memory_history(max_entries=self.max_entries)
         return self
 
@@ -46,12 +49,12 @@ class MemorySnapshot:
         """Let an error pass; one of memory is explained by the file."""
         if isinstance(error, torch.cuda.OutOfMemoryError):
             self.write()
-        if not self.reason:
+        if self.recording:
             torch.cuda.memory._record_memory_history(enabled=None)
 
     def write(self) -> Path | None:
         """Write what was recorded so far; None where nothing is."""
-        if self.reason:
+        if not self.recording:
             return None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         torch.cuda.memory._dump_snapshot(str(self.path))

@@ -21,12 +21,12 @@ class StepProfiler:
 
     Args:
         folder: Where the files go.
-        steps: How many steps are profiled; 0 for none.
+        steps: How many steps are profiled.
         wait: Steps before, in which caches fill and kernels are chosen; one more warms
             the profiler up.
     """
 
-    def __init__(self, folder: Path, *, steps: int, wait: int = 5) -> None:
+    def __init__(self, folder: Path, *, steps: int = 0, wait: int = 5) -> None:
         self.folder = folder
         self.gpu = torch.cuda.is_available()
         self.profile: profile | None = None

@@ -4,20 +4,19 @@ Every rank keeps 1 / world_size of each weight, of its gradient, and of what the
 optimizer knows of it. The weights of a block are gathered when it runs and given up
 after it; their gradients are averaged over ranks, and each rank keeps its share.
 
-For models too large for a GPU. Others train faster with `utils/parallel`, whose
-functions these stand for.
+For models too large for a GPU. Others train faster with `utils/parallel`.
 
 Reference: Zhao et al., "PyTorch FSDP: Experiences on Scaling Fully Sharded Data
 Parallel", arXiv:2304.11277.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dlcoder.templates.components.utils.distributed import World
@@ -50,36 +49,19 @@ def parallelize(
     return model
 
 
-def unwrap(model: nn.Module) -> nn.Module:
-    """Return `model`: it was sharded in place, and is wrapped in nothing."""
-    return model
+@contextmanager
+def gathered(model: nn.Module) -> Iterator[None]:
+    """Let each rank run `model` alone, as often as it likes: for evaluation.
 
-
-def gradient_sync(model: nn.Module, *, enabled: bool) -> AbstractContextManager[None]:
-    """Whether backward passes average gradients over ranks, and share them out.
-
-    Until one does, each rank holds its gradients whole.
+    To be entered by all ranks. Within, each holds the weights whole: gathered for each
+    batch instead, ranks with fewer batches would leave the others waiting.
     """
-    if isinstance(model, FSDPModule):
-        model.set_requires_gradient_sync(enabled)
-    return nullcontext()
-
-
-def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:
-    """Scale the gradient to a norm of at most `max_norm`; return the norm before."""
-    norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
-    # That of all ranks' shares together.
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
-
-
-def load_whole(model: nn.Module, sharded: nn.Module) -> nn.Module:
-    """Load the weights of `sharded` into a plain `model`, which runs alone; return it.
-
-    To be called by all ranks.
-    """
-    state = {
-        name: value.full_tensor() if isinstance(value, DTensor) else value
-        for name, value in sharded.state_dict().items()
-    }
-    model.load_state_dict(state)
-    return model
+    parts = [part for part in model.modules() if isinstance(part, FSDPModule)]
+    for part in parts:
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+    yield
+    for part in parts:
+        # The outermost part stays whole until its backward pass, which is next.
+        part.set_reshard_after_forward(part is not model, recurse=False)
+        part.reshard()

@@ -37,6 +37,19 @@ def test_the_generator_learns_through_the_discriminator() -> None:
         assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
+def test_the_generator_learns_images_by_heart() -> None:
+    torch.manual_seed(0)
+    model = Generator(16, width=8, image_size=16)
+    images = nn.functional.interpolate(torch.rand(4, 3, 2, 2), size=16)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = (model(NOISE) - images).square().mean()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.3 * images.var()
+
+
 def test_each_image_is_judged_alone_whatever_the_contrast_of_the_batch() -> None:
     images = torch.randn(3, 3, 64, 64)
     for norm in (True, False):

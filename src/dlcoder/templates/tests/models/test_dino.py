@@ -1,6 +1,7 @@
 """Tests of DINO's network."""
 
 import torch
+from torch.nn.functional import cross_entropy
 
 from dlcoder.templates.components.models.dino import DINO
 
@@ -35,3 +36,16 @@ def test_every_parameter_learns_but_the_length_of_prototypes() -> None:
         optimizer.step()
     learning = [p for p in model.parameters() if p.requires_grad]
     assert all(p.grad is not None and p.grad.any() for p in learning)
+
+
+def test_it_learns_by_heart_which_image_a_crop_is_from() -> None:
+    model = tiny()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    images = torch.arange(3).repeat(6)
+    for _ in range(12):
+        optimizer.zero_grad()
+        logits = model([*LARGE, *SMALL]).flatten(0, 1)
+        loss = cross_entropy(logits / 0.1, images)
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.1

@@ -44,10 +44,15 @@ def test_other_errors_and_a_good_end_leave_none(
     assert calls[-1] == {"enabled": None}
 
 
-def test_without_a_gpu_nothing_is_recorded_and_the_reason_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("gpu", "enabled"), [(False, True), (True, False)])
+def test_without_a_gpu_or_a_wish_nothing_is_recorded(
+    tmp_path: Path,
+    calls: list[dict[str, object]],
+    monkeypatch: pytest.MonkeyPatch,
+    gpu: bool,
+    enabled: bool,
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with MemorySnapshot(tmp_path, rank=0) as snapshot:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    with MemorySnapshot(tmp_path, rank=0, enabled=enabled) as snapshot:
         assert snapshot.write() is None
-    assert "no GPU" in snapshot.reason
+    assert not calls and not list(tmp_path.iterdir())
