@@ -108,7 +108,7 @@ def _context(choices: Choices) -> dict[str, object]:
             Setting(
                 "deterministic", choices.reproducible, "Equal runs give equal bits, at some cost in speed on GPUs."
             ),
-            Setting("profile", 0, "Steps to profile: where time went, and memory if it runs out, goes to RUN/profile."),
+            Setting("profile", 0, "Steps to profile, into RUN/profile, with memory if it runs out; 0: none."),
         ),
         "settings": {
             "data": data_settings(choices),

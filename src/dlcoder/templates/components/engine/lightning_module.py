@@ -135,7 +135,7 @@ class TrainModule(LightningModule):
     ) -> AbstractContextManager[None]:
         """Whether backward passes in this context average gradients over ranks."""
         parallel: Any = self.trainer.model
-        if enabled or self.trainer.world_size == 1:
+        if (self.backoff is None and enabled) or self.trainer.world_size == 1:
             return nullcontext()
         context: AbstractContextManager[None] = parallel.no_sync()
         return context
@@ -165,8 +165,7 @@ class TrainModule(LightningModule):
         totals: dict[str, Tensor] = {}
         for number, batch in enumerate(window, start=1):
             # Gradients travel between ranks once a window, with the last micro-batch.
-            last = number == len(window) and self.backoff is None
-            with self.gradient_sync(model, enabled=last):
+            with self.gradient_sync(model, enabled=number == len(window)):
                 sums = with_total(objective(model, batch))
                 # Data parallelism averages over ranks; times their number, it sums.
                 scale = self.trainer.world_size / samples
