@@ -18,8 +18,8 @@ RUNS = """
             os.chdir(project)
             sys.path.insert(0, project)
             import train
-            from waves.engine.train_step import TrainStep
             if stop:
+                from waves.engine.train_step import TrainStep
                 update = TrainStep.__call__
                 def update_then_stop(self, window):
                     os.kill(os.getpid(), signal.SIGTERM)
@@ -43,13 +43,13 @@ RUNS = """
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A classifier, which also recomputes its blocks, and a GAN; both have run."""
+    """A classifier, which also recomputes its blocks, and a GAN by Lightning; both have run."""
     folder = tmp_path_factory.mktemp("compiled")
     train = {"compile": True, "gradient_checkpointing": True}
     fields: dict[str, Any] = {"precision": "fp32", "model": {"size": "tiny"}}
     classifier = write_project(folder / "classifier/waves", **fields, train=train)
     fields |= {"task": "generation", "model": {"family": "dcgan", "size": "tiny"}}
-    gan = write_project(folder / "gan/waves", **fields, train={"compile": True})
+    gan = write_project(folder / "gan/waves", **fields, framework="lightning", train={"compile": True, "ema": False})
     command = [PYTHON, "-c", textwrap.dedent(RUNS), str(classifier), str(gan)]
     done = subprocess.run(command, env=QUICK, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

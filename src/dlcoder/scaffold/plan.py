@@ -210,7 +210,7 @@ def _bindings(choices: Choices) -> Bindings:
             **backoff,
         },
         "AccelerateStep": {**ema_of_step, **backoff, "sharded": Fixed(str(choices.strategy == "fsdp"))},
-        "TrainModule": {**ema, **backoff},
+        "TrainModule": {**ema_of_step, **backoff},
         "AdversarialModule": ema,
         "Trainer": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},
         "EvaluateAndSave": {"lower_is_better": Fixed(str(task.metrics[choices.metric].lower_is_better))},

@@ -65,8 +65,8 @@ class AdversarialModule(TrainModule):
             generator.schedule,
             position,
             max_grad_norm=max_grad_norm,
-            ema=ema,
         )
+        self.ema = ema
         self.discriminator = discriminator.model
         self.players = (discriminator, generator)
 

@@ -20,7 +20,7 @@ def test_a_discriminator_tells_noise_from_images() -> None:
     torch.manual_seed(0)
     model, real = Discriminator(width=4), torch.full((4, 3, 64, 64), 0.5)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    for _ in range(10):
+    for _ in range(15):
         optimizer.zero_grad()
         fake = torch.rand(4, 3, 64, 64) * 2 - 1
         scores = model(torch.cat([real, fake]))
