@@ -237,14 +237,14 @@ def parameters_left_out(source: Source) -> Iterator[Found]:
                 node
                 for node in source.within(scope)
                 if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
-                if attribute_of(source, node) != "append"
+                if _attribute_of(source, node) != "append"
             ]
             built = any(source.called(each).startswith("torch.optim.") for each in source.calls_in(scope))
             if built and not read:
                 yield Found(call, f"no optimizer gets {name}")
 
 
-def attribute_of(source: Source, name: ast.Name) -> str:
+def _attribute_of(source: Source, name: ast.Name) -> str:
     """The attribute that is taken of a variable at one of its uses."""
     around = source.parent(name)
     return around.attr if isinstance(around, ast.Attribute) else ""
