@@ -33,7 +33,7 @@ def batches(tree: Any, parameters: list[str]) -> Iterator[list[Sample]]:
     keys = keys_read(tree)
     if keys:
         for style in ("list", "tensor"):
-            yield [{key: field(key, n, style) for key in keys} for n in range(4)]
+            yield [record(keys, n, style) for n in range(4)]
     kinds = ("sequence", "label"), ("sequence", "sequence"), ("image", "label"), ("image", "boxes"), ("image", "target")
     more = ("sequence", "sequence", "label"), ("image", "boxes", "label"), ("vector", "label"), ("image", "image")
     for kind in (*kinds, *more, ("series", "label"), ("text", "label"), ("sequence", "length")):
@@ -43,6 +43,16 @@ def batches(tree: Any, parameters: list[str]) -> Iterator[list[Sample]]:
         yield [_value(alone, n, "tensor") for n in range(4)]
 
 
+def record(keys: list[str], number: int, style: str) -> dict[str, Any]:
+    """A sample with these keys; where there are boxes, its labels are theirs."""
+    sample = {key: field(key, number, style) for key in keys}
+    if any("box" in key.lower() for key in keys):
+        own = torch.tensor([number % 3 + 1])
+        plural = [key for key in keys if key.lower() in ("labels", "classes", "category_ids")]
+        sample |= {key: own if style == "tensor" else own.tolist() for key in plural}
+    return sample
+
+
 def field(key: str, number: int, style: str) -> Any:
     """A value under a usual key of a sample."""
     word = key.lower()
@@ -50,8 +60,6 @@ def field(key: str, number: int, style: str) -> Any:
         corner = float(2 + number % 4)
         box = torch.tensor([[corner, corner + 1, corner + 5, corner + 8]])
         return box if style == "tensor" else box.tolist()
-    if word in ("labels", "classes", "category_ids"):
-        return torch.tensor([number % 3 + 1]) if style == "tensor" else [number % 3 + 1]
     if re.search(r"image|img|pixel|frame", word):
         return _value("image", number, "tensor")
     if re.search(r"audio|wave|speech|signal|mel|spec|series", word):

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from . import judge, planted
 from .build import Builder
-from .collate import batches, field, is_collate, named
+from .collate import batches, is_collate, named, record
 from .contract import Contract
 from .core import Broken, Skip, Subject, reseed
 from .pairing import keys_read
@@ -188,7 +188,7 @@ class DatasetCase(Subject):
             return planted.corpus()
         records = planted.RECORDS.search(name) or re.fullmatch(r"annotations?|anns|targets|metadata|samples", name)
         keys = keys_read(self.source.node_in_focus() or self.source.tree) if records else []
-        return [{key: field(key, n, "tensor") for key in keys} for n in range(planted.COUNT)] if keys else None
+        return [record(keys, n, "tensor") for n in range(planted.COUNT)] if keys else None
 
     def _plant(self, name: str, style: str, layout: str, has_masks: bool) -> Any:  # noqa: C901
         if re.search(r"paths|files|filenames", name):
