@@ -66,7 +66,7 @@ LESSONS = {
     ),
     "detection": Lesson(
         {"task": "detection"},
-        "train.lr=0.003 data.train_samples=320 train.epochs=8 data.batch_size=8 data.image_size=96 data.num_classes=2 "
+        "train.lr=0.003 data.train_samples=320 train.epochs=5 data.batch_size=8 data.image_size=96 data.num_classes=2 "
         "model.width=16 model.channels=32 data.noise=0.2",
         "map_50", 0.4,
     ),
