@@ -57,7 +57,7 @@ def test_given_settings_are_equal_in_all_four_forms_when_a_program_reads_them():
 
 def test_the_usual_settings_are_those_of_a_project():
     tree = render("configs/yaml").params["settings"]
-    assert list(tree) == ["seed", "deterministic", "data", "model", "train"]
+    assert list(tree) == ["seed", "deterministic", "profile", "data", "model", "train"]
     assert tree["train"]["lr"] == 0.001
 
 
