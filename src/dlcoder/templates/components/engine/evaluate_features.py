@@ -70,11 +70,12 @@ def evaluate_features(
 
 def _in_order(shares: list[list[Tensor]]) -> Tensor:
     """Join the batches of all ranks, each of which has every so manyth sample."""
+    positions = [
+        rank + len(shares) * torch.arange(sum(len(batch) for batch in share))
+        for rank, share in enumerate(shares)
+    ]
     joined = torch.cat([batch for share in shares for batch in share])
-    for rank, share in enumerate(shares):
-        if share:  # A rank may have none.
-            joined[rank :: len(shares)] = torch.cat(share)
-    return joined
+    return joined[torch.cat(positions).argsort()]
 
 
 def _vote(features: Tensor, labels: Tensor, neighbors: int) -> float:
