@@ -614,4 +614,21 @@ def entropy2(p, eps=1e-9):
     q = p.clamp(min=eps)
     return -(q * torch.log(q)).sum(-1)
 """,
+    """
+import random
+import torchvision.transforms.functional as TF
+
+
+def augment(image, label):
+    if random.random() < 0.5:
+        image = TF.hflip(image)
+    return image, label
+
+
+def flip(image, boxes, labels, width):
+    if random.random() < 0.5:
+        image = image.flip(-1)
+        boxes = boxes[:, [2, 1, 0, 3]] * boxes.new_tensor([-1, 1, -1, 1]) + boxes.new_tensor([width, 0, width, 0])
+    return image, boxes, labels
+""",
 ]

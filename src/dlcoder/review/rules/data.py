@@ -9,6 +9,8 @@ from dlcoder.review.rule import Found, give, replace, rule
 from dlcoder.review.source import Function, Source, argument, attribute, keyword, last_word, receiver, unpacks
 
 _GENERATORS = ("numpy.random.default_rng", "numpy.random.RandomState", "random.Random", "torch.Generator")
+_MAP = re.compile(r"(^|_)(masks?|seg|segmentation|label_?map|depth)$", re.IGNORECASE)
+"""What lies over an image pixel by pixel, as labels of whole images do not."""
 _MASK = re.compile(r"(^|_)(mask|masks|label|labels|target|targets|seg|segmentation|annotation)$", re.IGNORECASE)
 
 
@@ -278,16 +280,16 @@ def augmented_apart(source: Source) -> Iterator[Found]:
     for function in source.functions:
         given = {each.arg for each in (*function.args.args, *function.args.kwonlyargs)}
         given |= {last_word(node.targets[0]) for node in source.within(function) if isinstance(node, ast.Assign)}
-        masks = {name for name in given if _MASK.search(name)}
+        masks = {name for name in given if _MAP.search(name)}
         images = {name for name in given if re.search(r"^(img|image|x|picture|input)s?$", name)}
         if not masks or not images:
             continue
         for node in source.within(function):
             if isinstance(node, ast.If) and "rand" in source.code(node.test) and not node.orelse:
-                moved = {
-                    last_word(each.targets[0]) for each in node.body if isinstance(each, ast.Assign) and _moves(each)
-                }
-                if moved & images and not any(last_word(word) in masks for word in ast.walk(node)):
+                assigned = [each for each in node.body if isinstance(each, ast.Assign)]
+                moved = {last_word(each.targets[0]) for each in assigned if _moves(each)}
+                others = {last_word(each.targets[0]) for each in assigned} - images
+                if moved & images and not others and not any(last_word(word) in masks for word in ast.walk(node)):
                     yield Found(node, f"{sorted(moved & images)[0]} moves, and {sorted(masks)[0]} does not")
         yield from _drawn_twice(source, function, images, masks)
 
