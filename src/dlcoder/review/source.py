@@ -100,6 +100,22 @@ class Source:
         """The class that a node lies in."""
         return next((each for each in self.parents(node) if isinstance(each, ast.ClassDef)), None)
 
+    def names_around(self, node: ast.AST) -> str:
+        """The names of the class and of the function that a node lies in."""
+        return f"{getattr(self.owner(node), 'name', '')} {getattr(self.scope(node), 'name', '')}"
+
+    def text_around(self, node: ast.AST) -> str:
+        """The text of the function that a node lies in, else of the file."""
+        scope = self.scope(node)
+        return self.text if isinstance(scope, ast.Module) else self.code(scope)
+
+    def up_to(self, node: ast.AST, outermost: ast.AST) -> Iterator[ast.AST]:
+        """What a node lies in, from the inside out, within `outermost`."""
+        for outer in self.parents(node):
+            if outer is outermost:
+                return
+            yield outer
+
     def inside(self, node: ast.AST, outer: ast.AST) -> bool:
         """Whether a node is part of another."""
         return node is outer or any(each is outer for each in self.parents(node))

@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 from dlcoder.review.source import Function, Loop, Source, argument, attribute, last_word, receiver
 
 _ENGINES = re.compile(r"accelerator|fabric|engine", re.IGNORECASE)
+_NO_GRAD = ("no_grad", "inference_mode")
 _ENGINE_MAKERS = ("Accelerator", "Fabric", "deepspeed.initialize")
 
 
@@ -232,3 +233,16 @@ def _targets(node: ast.stmt | ast.NamedExpr) -> set[str]:
     return {
         name.id for target in targets if target is not None for name in ast.walk(target) if isinstance(name, ast.Name)
     }
+
+
+def without_gradient(source: Source, node: ast.AST) -> bool:
+    """Whether a statement stands in `with torch.no_grad()`, or in a function so decorated."""
+    for outer in source.parents(node):
+        items = outer.items if isinstance(outer, ast.With) else []
+        expressions: list[ast.expr] = [item.context_expr for item in items]
+        expressions += outer.decorator_list if isinstance(outer, Function) else []
+        for each in expressions:
+            called = each.func if isinstance(each, ast.Call) else each
+            if source.dotted(called).endswith(_NO_GRAD):
+                return True
+    return False

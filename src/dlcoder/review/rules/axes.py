@@ -111,8 +111,9 @@ def softmax_over_queries(source: Source) -> Iterator[Found]:
         axis = argument(call, 0 if method else 1, "dim")
         if scores is None or not isinstance(axis, ast.Constant | ast.UnaryOp):
             continue
-        around = f"{getattr(source.owner(call), 'name', '')} {getattr(source.scope(call), 'name', '')}"
-        if "slot" in around.lower():  # slots compete for what they see: there the sum is over the queries
+        if (
+            "slot" in source.names_around(call).lower()
+        ):  # slots compete for what they see: there the sum is over the queries
             continue
         if source.code(axis).replace(" ", "") in _axes_of_queries(_unscaled(source, scores)):
             yield Found(call, "the weights of a query do not sum to 1", (replace(source, axis, "-1"),))

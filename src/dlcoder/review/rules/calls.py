@@ -237,10 +237,7 @@ def seeded_in_loop(source: Source) -> Iterator[Found]:
     for call in source.calls:
         if source.called(call) not in ("torch.manual_seed", "torch.cuda.manual_seed_all", "numpy.random.seed"):
             continue
-        scope = source.scope(call)
-        for outer in source.parents(call):
-            if outer is scope:
-                break
+        for outer in source.up_to(call, source.scope(call)):
             over = source.code(outer.iter) if isinstance(outer, ast.For) else ""
             if re.search(r"load|batch|(^|_)dl\b|epoch|range\(", over) and not _varies(source, call, outer):
                 yield Found(call, f"every pass of line {outer.lineno} draws the same")  # type: ignore[attr-defined]

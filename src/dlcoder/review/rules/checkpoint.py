@@ -346,7 +346,7 @@ def ema_without_buffers(source: Source) -> Iterator[Found]:
         if not blended and "decay" not in ast.dump(node):
             continue
         scope = source.scope(node)
-        around = f"{getattr(scope, 'name', '')} {getattr(source.owner(node), 'name', '')} {source.code(node.iter)}"
+        around = f"{source.names_around(node)} {source.code(node.iter)}"
         others = any(attribute(call) in ("buffers", "named_buffers", "state_dict") for call in source.calls_in(scope))
         if re.search(r"ema|averag|shadow", around, re.IGNORECASE) and not others:
             yield Found(node, "it averages the parameters, and leaves batch norm's statistics behind")

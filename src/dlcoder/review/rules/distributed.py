@@ -227,8 +227,7 @@ def skipped_by_one_rank(source: Source) -> Iterator[Found]:
             if not isinstance(node, ast.If) or not any(isinstance(last, ast.Continue) for last in node.body):
                 continue
             called = {last_word(call.func) for call in ast.walk(node.test) if isinstance(call, ast.Call)}
-            around = source.code(each.scope) if isinstance(each.scope, Function) else source.text
-            agreed = re.search(r"all_reduce|all_gather|gather\(", around)
+            agreed = re.search(r"all_reduce|all_gather|gather\(", source.text_around(each.backward))
             if called & {"isnan", "isinf", "isfinite"} and not agreed and node.lineno < each.backward.lineno:
                 yield Found(node, "each rank decides for itself")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dlcoder.review.rule import Found, replace, rule
 from dlcoder.review.source import Function, Loop, Source, argument, attribute, keyword, last_word, receiver
-from dlcoder.review.training import Training, epochs_around, trainings
+from dlcoder.review.training import Training, epochs_around, trainings, without_gradient
 
 _EVALUATES = re.compile(
     r"^(evaluate|evaluation|validate|validation|eval|val|test)(_(model|epoch|loop|one_epoch|net|fn))?$"
@@ -132,15 +132,10 @@ def eval_mode_missing(source: Source) -> Iterator[Found]:
                 yield Found(call, f"{function.name} runs the model in training mode: nothing in the file calls eval()")
     for each in trainings(source):
         for node in source.within(epochs_around(each)):
-            if isinstance(node, ast.With) and _switches_gradients_off(source, node):
+            if isinstance(node, ast.With) and without_gradient(source, node.body[0]):
                 loop = next((inner for inner in node.body if isinstance(inner, Loop)), None)
                 if loop is not None and (call := _calls_model(source, loop)) is not None:
                     yield Found(call, "the model is in training mode: nothing in the file calls eval()")
-
-
-def _switches_gradients_off(source: Source, node: ast.With) -> bool:
-    called = [each.context_expr.func for each in node.items if isinstance(each.context_expr, ast.Call)]
-    return any(source.dotted(each).endswith(("no_grad", "inference_mode")) for each in called)
 
 
 def evaluation_records_graph(source: Source) -> Iterator[Found]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dlcoder.review.rule import Edit, Found, give, replace, rule
 from dlcoder.review.source import Function, Source, argument, attribute, keyword, last_word, receiver, unpacks
-from dlcoder.review.training import contributing, trainings
+from dlcoder.review.training import contributing, trainings, without_gradient
 
 _LOSS = re.compile(r"(^|_)(loss|losses)(_|\d|$)", re.IGNORECASE)
 _RECORD = re.compile(
@@ -14,7 +14,6 @@ _RECORD = re.compile(
     r"train|smooth|moving|curr|meter|fn|func|weight|scale|name|type|scaler|mask|file|path)s?(_|$)",
     re.IGNORECASE,
 )
-_NO_GRAD = ("no_grad", "inference_mode")
 
 
 def loss_not_wired(source: Source) -> Iterator[Found]:
@@ -55,7 +54,7 @@ def loss_not_wired(source: Source) -> Iterator[Found]:
             name = node.targets[0].id
             if not (_LOSS.search(name) or _is_criterion(node.value)) or _RECORD.search(name) or name in reached:
                 continue
-            if _is_computed(source, node.value) and not _without_gradient(source, node):
+            if _is_computed(source, node.value) and not without_gradient(source, node):
                 yield Found(node, f"{name} does not reach the loss of line {differentiated[0].lineno}")
         yield from _parts_left_out(source, scope, differentiated)
     yield from _left_behind(source)
@@ -123,7 +122,7 @@ def _left_behind(source: Source) -> Iterator[Found]:
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 name = node.targets[0].id
                 counts = _LOSS.search(name) and not _RECORD.search(name) and name not in read
-                if counts and _is_computed(source, node.value) and not _without_gradient(source, node):
+                if counts and _is_computed(source, node.value) and not without_gradient(source, node):
                     yield Found(node, f"{name} is not part of what {scope.name} returns")
 
 
@@ -184,19 +183,6 @@ def _is_computed(source: Source, value: ast.expr) -> bool:
         "list",
     )
     return not is_class and not makes and attribute(value) not in ("item", "get", "pop", "reduce", "gather")
-
-
-def _without_gradient(source: Source, node: ast.AST) -> bool:
-    """Whether a statement stands in `with torch.no_grad()`, or in a function so decorated."""
-    for outer in source.parents(node):
-        items = outer.items if isinstance(outer, ast.With) else []
-        expressions: list[ast.expr] = [item.context_expr for item in items]
-        expressions += outer.decorator_list if isinstance(outer, Function) else []
-        for each in expressions:
-            called = each.func if isinstance(each, ast.Call) else each
-            if source.dotted(called).endswith(_NO_GRAD):
-                return True
-    return False
 
 
 def trained_without_graph(source: Source) -> Iterator[Found]:

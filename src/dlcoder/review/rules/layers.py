@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from dlcoder.review.rule import Found, rule
+from dlcoder.review.rules.modules import initialized
 from dlcoder.review.source import Source, argument, attribute, keyword, last_word, receiver
 
 _CONTAINERS = ("nn.ModuleList", "nn.Sequential")
@@ -105,18 +106,11 @@ def part_never_used(source: Source) -> Iterator[Found]:
             def forward(self, x):
                 return self.head(x + self.position)
     """
-    for owner in source.classes.values():
-        init = source.method(owner, "__init__")
-        if init is None or not source.method(owner, "forward") or not source.is_module(owner) or _walks_parts(owner):
-            continue
-        for node in source.within(init):
-            if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute)):
-                continue
-            name, made = node.targets[0].attr, node.value
-            trained = isinstance(made, ast.Call) and re.match(_TRAINED, source.called(made))
-            if trained and last_word(node.targets[0].value) == "self":
-                if source.times_named(name) == 1:
-                    yield Found(node, f"nothing uses self.{name}")
+    for owner, _init, node, name in initialized(source):
+        trained = isinstance(node.value, ast.Call) and re.match(_TRAINED, source.called(node.value))
+        if trained and source.method(owner, "forward") and not _walks_parts(owner):
+            if source.times_named(name) == 1:
+                yield Found(node, f"nothing uses self.{name}")
 
 
 def _walks_parts(owner: ast.ClassDef) -> bool:

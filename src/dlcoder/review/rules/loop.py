@@ -172,17 +172,10 @@ def zero_grad_every_micro_batch(source: Source) -> Iterator[Found]:
     for each in trainings(source):
         if each.window:
             for zero in each.zero_grads:
-                if not any(isinstance(outer, ast.If) for outer in _up_to(source, zero, each.region)):
+                if not any(isinstance(outer, ast.If) for outer in source.up_to(zero, each.region)):
                     yield Found(
                         zero, "it clears the gradients at every micro-batch, and the optimizer steps less often"
                     )
-
-
-def _up_to(source: Source, node: ast.AST, outermost: ast.AST) -> Iterator[ast.AST]:
-    for outer in source.parents(node):
-        if outer is outermost:
-            return
-        yield outer
 
 
 def accumulation_not_averaged(source: Source) -> Iterator[Found]:
@@ -302,7 +295,7 @@ def scheduler_every_micro_batch(source: Source) -> Iterator[Found]:
     for each in trainings(source):
         if each.window:
             for step in each.scheduler_steps:
-                if not any(isinstance(outer, ast.If) for outer in _up_to(source, step, each.region)):
+                if not any(isinstance(outer, ast.If) for outer in source.up_to(step, each.region)):
                     yield Found(
                         step, f"it steps at every micro-batch, the optimizer only in line {each.window[0].lineno}"
                     )

@@ -24,7 +24,7 @@ _MAKES_TENSOR = {
 }
 
 
-def _initialized(source: Source) -> Iterator[tuple[ast.ClassDef, Function, ast.Assign, str]]:
+def initialized(source: Source) -> Iterator[tuple[ast.ClassDef, Function, ast.Assign, str]]:
     """What modules assign to attributes of themselves in `__init__`."""
     for owner in source.classes.values():
         init = source.method(owner, "__init__")
@@ -75,7 +75,7 @@ def modules_in_plain_list(source: Source) -> Iterator[Found]:
                 return x
     Reference: https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleList.html
     """
-    for owner, init, node, name in _initialized(source):
+    for owner, init, node, name in initialized(source):
         value = node.value
         kind = "ModuleDict" if isinstance(value, ast.Dict | ast.DictComp) else "ModuleList"
         if not _holds_modules(source, value) and not _appended(source, init, value, name):
@@ -156,7 +156,7 @@ def tensor_not_registered(source: Source) -> Iterator[Found]:
                 return scores.masked_fill(self.mask == 0, float("-inf"))
     Reference: https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html
     """
-    for owner, _init, node, name in _initialized(source):
+    for owner, _init, node, name in initialized(source):
         if not isinstance(node.value, ast.Call) or not _makes_tensor(source, node.value):
             continue
         if not _is_used(source, owner, name):
@@ -192,7 +192,7 @@ def tensor_is_no_parameter(source: Source) -> Iterator[Found]:
                 return x * self.scale
     Reference: https://docs.pytorch.org/docs/stable/generated/torch.nn.parameter.Parameter.html
     """
-    for owner, _init, node, name in _initialized(source):
+    for owner, _init, node, name in initialized(source):
         if (
             isinstance(node.value, ast.Call)
             and _makes_tensor(source, node.value)

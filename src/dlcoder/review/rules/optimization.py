@@ -158,10 +158,7 @@ def _built_in(source: Source, schedule: ast.Call) -> str:
 
 def _stepped_in(source: Source, step: ast.Call) -> str:
     """What the innermost loop around a step runs over: batches, epochs around an inner loop that trains, or unknown."""
-    scope = source.scope(step)
-    for outer in source.parents(step):
-        if outer is scope:
-            return ""
+    for outer in source.up_to(step, source.scope(step)):
         if isinstance(outer, Loop):
             trains = [call for call in source.calls_in(outer) if attribute(call) == "backward"]
             inner = [node for node in source.within(outer) if isinstance(node, Loop)]

@@ -89,11 +89,10 @@ def divergence_is_negative(source: Source) -> Iterator[Found]:
     for node in source.nodes:
         if not (isinstance(node, ast.Assign) and re.search(r"(?i)kl", last_word(node.targets[0]))):
             continue
-        name, value, scope = last_word(node.targets[0]), node.value, source.scope(node)
+        name, value = last_word(node.targets[0]), node.value
         if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult) and isinstance(value.left, ast.Constant):
             inside = re.sub(r"\s|torch\.|\(", "", source.code(value.right))
-            around = source.code(scope) if isinstance(scope, Function) else source.text
-            subtracted = re.search(rf"-\s*([\w.]+\s*\*\s*)?{name}\b", around)
+            subtracted = re.search(rf"-\s*([\w.]+\s*\*\s*)?{name}\b", source.text_around(node))
             if re.match(r"(sum|mean)?1(\.0?)?\+\w*log_?(var|sigma)\w*-", inside) and not subtracted:
                 fixed = replace(source, value.left, f"-{source.code(value.left)}")
                 yield Found(node, f"{name} is negative, and is minimized", (fixed,))

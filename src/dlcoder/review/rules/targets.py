@@ -90,7 +90,7 @@ def targets_not_shifted(source: Source) -> Iterator[Found]:
         made = source.origin(predicted)
         if not _TOKENS.match(tokens) or _is_sliced(predicted) or not isinstance(made, ast.Call):
             continue
-        around = f"{getattr(source.owner(call), 'name', '')} {getattr(source.scope(call), 'name', '')}"
+        around = source.names_around(call)
         reconstructs = re.search(r"auto.?encod|recon|mlm|mask|bert|vae", around, re.IGNORECASE)
         masked = re.search(rf"\b{tokens}\b\s*=.*(\[:|shift|roll|mask)", source.text)
         if any(last_word(given) == tokens for given in made.args) and not reconstructs and not masked:
