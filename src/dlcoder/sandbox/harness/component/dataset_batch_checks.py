@@ -1,4 +1,4 @@
-"""Checks of collate functions: what becomes of each sample in the batch."""
+"""Checks of what belongs together: an object and its box in an item, a sample and its row in a batch."""
 
 from __future__ import annotations
 
